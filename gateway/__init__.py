@@ -1,0 +1,32 @@
+"""What a toolkit's author imports. Loads no SQL, web, MCP or OAuth code.
+
+The decorator (`ToolKitClient`), the app's client (`LLMClient`), what a tool may be given (`Credential`, `Context`)
+and may return (`Text`, `Image` …), and the error whose text reaches the model (`ToolError`).
+"""
+
+from gateway.errors import CapabilityMissingError, GatewayError, ToolError
+from gateway.toolkit.client import ToolKitClient
+from gateway.toolkit.content import Audio, EmbeddedResource, Image, ResourceLink, Text
+from gateway.toolkit.context import Answer, Context, Form, Roots, Sample, Visit
+from gateway.toolkit.llm_client import LLMClient
+from gateway.types import Credential
+
+__all__ = [
+    "Answer",
+    "Audio",
+    "CapabilityMissingError",
+    "Context",
+    "Credential",
+    "EmbeddedResource",
+    "Form",
+    "GatewayError",
+    "Image",
+    "LLMClient",
+    "ResourceLink",
+    "Roots",
+    "Sample",
+    "Text",
+    "ToolError",
+    "ToolKitClient",
+    "Visit",
+]

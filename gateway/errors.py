@@ -1,0 +1,198 @@
+"""Every way a call, a start or a consent can fail, as one tree, and one table from error to wire.
+
+    GatewayError
+    ├── SettingsError             the configuration is wrong; the process does not start
+    ├── ToolkitError              a toolkit's file is broken
+    │   ├── LoadError             it does not import
+    │   └── RegistrationError     a tool in it is declared wrongly
+    ├── CallError                 a call did not end well
+    │   ├── UnknownToolError
+    │   ├── InvalidArgumentsError
+    │   ├── ReservedArgumentError     the caller tried to supply what only the gateway may
+    │   ├── NotAllowedError
+    │   ├── ToolError             raised by tool authors: its text is meant for the model
+    │   ├── ToolCrashedError      a bug in a tool: a reference id, never the exception's text
+    │   ├── ToolTimeoutError
+    │   ├── ToolkitBusyError
+    │   ├── InvalidResultError    the tool returned what cannot be sent
+    │   ├── CapabilityMissingError    the host cannot do what the tool asks of it
+    │   └── DeclinedError         the person said no
+    ├── ProviderError             the trouble is at, or with, an authorization server
+    │   ├── UnknownProviderError
+    │   ├── ProviderNotConfiguredError
+    │   ├── ProviderUnavailableError
+    │   └── ProviderMisconfiguredError
+    ├── FlowError                 a consent cannot go on
+    │   ├── FlowNotFoundError     unknown, expired or used up: the three look the same from outside
+    │   └── WrongBrowserError
+    └── VaultError                a sealed value does not open
+
+An error's text is read by a person or a model: it says what to do next, and never holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class GatewayError(Exception):
+    """Base of all. `code` is the stable name that scripts may test for."""
+
+    code = "gateway_error"
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class SettingsError(GatewayError):
+    code = "invalid_settings"
+
+
+class ToolkitError(GatewayError):
+    code = "toolkit_error"
+
+
+class LoadError(ToolkitError):
+    code = "toolkit_not_loaded"
+
+
+class RegistrationError(ToolkitError):
+    code = "tool_not_registered"
+
+
+class CallError(GatewayError):
+    code = "call_failed"
+
+
+class UnknownToolError(CallError):
+    code = "unknown_tool"
+
+
+class InvalidArgumentsError(CallError):
+    code = "invalid_arguments"
+
+
+class ReservedArgumentError(InvalidArgumentsError):
+    code = "reserved_argument"
+
+
+class NotAllowedError(CallError):
+    code = "not_allowed"
+
+
+class ToolError(CallError):
+    """Raise it in a tool to tell the model, in your own words, what went wrong."""
+
+    code = "tool_error"
+
+
+class ToolCrashedError(CallError):
+    code = "tool_crashed"
+
+
+class ToolTimeoutError(CallError):
+    code = "tool_timeout"
+
+
+class ToolkitBusyError(CallError):
+    code = "toolkit_busy"
+
+
+class InvalidResultError(CallError):
+    code = "invalid_result"
+
+
+class CapabilityMissingError(CallError):
+    """The host lacks `capability`: `form`, `url`, `sampling` or `roots`."""
+
+    code = "capability_missing"
+
+    def __init__(self, capability: str) -> None:
+        super().__init__(
+            f"This tool needs your host to support {capability}, and it does not. "
+            "Use a host that does, or a tool that needs less."
+        )
+        self.capability = capability
+
+
+class DeclinedError(CallError):
+    code = "declined"
+
+
+class ProviderError(GatewayError):
+    code = "provider_error"
+
+
+class UnknownProviderError(ProviderError):
+    code = "unknown_provider"
+
+
+class ProviderNotConfiguredError(ProviderError):
+    code = "provider_not_configured"
+
+
+class ProviderUnavailableError(ProviderError):
+    code = "provider_unavailable"
+
+
+class ProviderMisconfiguredError(ProviderError):
+    code = "provider_misconfigured"
+
+
+class FlowError(GatewayError):
+    code = "flow_failed"
+
+
+class FlowNotFoundError(FlowError):
+    code = "flow_not_found"
+
+
+class WrongBrowserError(FlowError):
+    code = "wrong_browser"
+
+
+class VaultError(GatewayError):
+    code = "vault_error"
+
+
+class Wire(NamedTuple):
+    """How an error leaves: `mcp` is a JSON-RPC error code, or None for a tool result with `isError`."""
+
+    mcp: int | None
+    http: int
+
+
+_INVALID_PARAMS, _INTERNAL, _CAPABILITY = -32602, -32603, -32021
+
+WIRE: dict[type[GatewayError], Wire] = {
+    SettingsError: Wire(_INTERNAL, 500),
+    LoadError: Wire(_INTERNAL, 500),
+    RegistrationError: Wire(_INTERNAL, 500),
+    UnknownToolError: Wire(_INVALID_PARAMS, 404),
+    InvalidArgumentsError: Wire(None, 422),
+    ReservedArgumentError: Wire(None, 422),
+    NotAllowedError: Wire(None, 403),
+    ToolError: Wire(None, 200),
+    ToolCrashedError: Wire(None, 500),
+    ToolTimeoutError: Wire(None, 504),
+    ToolkitBusyError: Wire(None, 503),
+    InvalidResultError: Wire(None, 500),
+    CapabilityMissingError: Wire(_CAPABILITY, 501),
+    DeclinedError: Wire(None, 403),
+    UnknownProviderError: Wire(None, 404),
+    ProviderNotConfiguredError: Wire(None, 503),
+    ProviderUnavailableError: Wire(None, 503),
+    ProviderMisconfiguredError: Wire(None, 503),
+    FlowNotFoundError: Wire(None, 404),
+    WrongBrowserError: Wire(None, 403),
+    FlowError: Wire(None, 400),
+    VaultError: Wire(_INTERNAL, 500),
+    GatewayError: Wire(_INTERNAL, 500),
+}
+"""ONE table: an error's kind to the wire. A kind without a row of its own takes its parent's."""
+
+
+def wire(error: GatewayError) -> Wire:
+    """The row for an error, or for its nearest ancestor that has one."""
+    return next(WIRE[kind] for kind in type(error).__mro__ if kind in WIRE)

@@ -1,0 +1,89 @@
+"""Blots secrets out of text that is about to leave: logs, errors, tool results.
+
+`Redactor` knows values in two ways: exactly (every live `Secret`, plus values named for one call), each in the
+encodings it may travel in; and by shape (bearer headers, `code=`, JWTs, keys in ATP paths). `RedactingFormatter`
+applies it to a log record after everything has been rendered, so that arguments, exceptions and stack traces are
+covered too. It cannot see through encryption, compression or text that is split across two log lines.
+
+Below: `gateway.secret`. Above: the process's log set-up, the executor.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import urllib.parse
+from collections.abc import Iterable
+
+from gateway.secret import live_secrets
+
+MASK = "[redacted]"
+_SHORTEST = 8  # a shorter value would blot out ordinary words
+
+_SHAPES = re.compile(
+    r"""(?xi)
+    (?P<keep> \bBearer\s+ | \bBasic\s+ | \bApiKey\s+
+      | \b(?:access_token|refresh_token|id_token|client_secret|code_verifier|auth_token|api_key|code|state)
+        (?:=|"\s*:\s*"|'\s*:\s*'|%3D)
+      | /toolkit/ (?=[^/\s]+/inbox) | /(?:toolkit|llm)-client/ (?=[^/\s]{12,}) )
+    [^\s"'&,;<>/{}()\[\]]{6,}
+    | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*
+    | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY----- .*? -----END\ [A-Z\ ]*PRIVATE\ KEY-----
+    """,
+    re.DOTALL,
+)
+
+
+def encodings(value: str) -> set[str]:
+    """The forms in which a secret is looked for: raw, URL, JSON, hex, reversed, base64 at three alignments."""
+    raw = value.encode("utf-8", "surrogatepass")
+    forms = {
+        value,
+        value[::-1],
+        raw.hex(),
+        raw.hex().upper(),
+        urllib.parse.quote(value, safe=""),
+        json.dumps(value)[1:-1],
+    }
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for offset in range(3):
+            # Of an unaligned copy only the characters that no neighbouring byte can change are certain.
+            padded = encode(b"\0" * offset + raw).decode().rstrip("=")
+            start = (0, 2, 3)[offset]
+            end = len(padded) - (0 if (offset + len(raw)) % 3 == 0 else 1)
+            forms.add(padded[start:end])
+    return {form for form in forms if len(form) >= _SHORTEST}
+
+
+class Redactor:
+    """Replaces secrets in text. One instance for one set of exact values; shapes are optional."""
+
+    def __init__(self, values: Iterable[str], *, shapes: bool = False) -> None:
+        forms = {form for value in values if len(value) >= _SHORTEST for form in encodings(value)}
+        self._forms = sorted(forms, key=len, reverse=True)
+        self._shapes = shapes
+
+    def finds(self, text: str) -> bool:
+        """Whether there is anything to redact: a few plain searches, microseconds for a usual result."""
+        return any(form in text for form in self._forms)
+
+    def redact(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MASK)
+        if self._shapes:
+            text = _SHAPES.sub(lambda found: (found["keep"] or "") + MASK, text)
+        return text
+
+
+class RedactingFormatter(logging.Formatter):
+    """Renders a record completely and then redacts it; escapes control characters against forged lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            text = Redactor(live_secrets(), shapes=True).redact(super().format(record))
+        except Exception:  # noqa: BLE001 - whatever fails here, the line itself must not be shown
+            return f"{record.levelname} a log line was withheld: it could not be redacted"
+        return "".join(c if c >= " " or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

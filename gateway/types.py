@@ -1,0 +1,221 @@
+"""The vocabulary: the words of the product as types.
+
+Plain, immutable values that every room shares. No behaviour beyond small derivations, no I/O, no third-party
+import. Rows (`gateway.store`) and wire messages (`gateway.surfaces`) are shaped from and to these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from gateway.secret import Secret
+
+if TYPE_CHECKING:
+    from gateway.errors import GatewayError
+    from gateway.toolkit.content import ToolResult
+    from gateway.toolkit.context import Ask, Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who we act for. `issuer` says who vouches for `subject`; both together name one person in one tenant."""
+
+    issuer: str
+    subject: str
+    tenant: str = "default"
+    groups: frozenset[str] = frozenset()
+
+    def same_person(self, other: Principal) -> bool:
+        return (self.tenant, self.issuer, self.subject) == (other.tenant, other.issuer, other.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The program that talks to us for a Principal: an MCP host or an ATP app. Names are for display only."""
+
+    name: str = "unknown client"
+    version: str = ""
+
+
+class CredentialKind(StrEnum):
+    OAUTH2 = "oauth2"
+    API_KEY = "api_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a tool needs before it can run."""
+
+    provider: str
+    kind: CredentialKind = CredentialKind.OAUTH2
+    scopes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a tool is given to act for a person at a provider.
+
+    A tool parameter annotated `Credential` receives one. `token` is the access token or API key; `extras` holds
+    what the provider sent with it that calls need, such as Salesforce's `instance_url`.
+    """
+
+    provider: str
+    token: str = field(repr=False)
+    scopes: frozenset[str] = frozenset()
+    account: str | None = None
+    expires_at: datetime | None = None
+    extras: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """A grant in plaintext. In memory only: the vault seals it before it is stored.
+
+    `access_token` is also where an API key lives. `expires_at` is None where the provider names no end.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None = None
+    expires_at: datetime | None = None
+    scopes: frozenset[str] = frozenset()
+    extras: Mapping[str, str] = field(default_factory=dict)
+
+
+class ConnectionStatus(StrEnum):
+    ACTIVE = "active"
+    NEEDS_REAUTH = "needs_reauth"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The lasting link Principal x Provider x account. `sealed` is ciphertext that only the vault can open.
+
+    `version` grows with every change of the tokens. `lease_owner` and `lease_until` mark a refresh in progress;
+    `refresh_not_before` is the back-off after a failed one.
+    """
+
+    id: str
+    principal: Principal
+    provider: str
+    kind: CredentialKind
+    account_id: str
+    account_label: str | None
+    scopes: frozenset[str]
+    status: ConnectionStatus
+    sealed: bytes = field(repr=False)
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+    status_reason: str | None = None
+    expires_at: datetime | None = None
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
+    refresh_not_before: datetime | None = None
+
+
+class FlowStatus(StrEnum):
+    PENDING = "pending"
+    CONNECTED = "connected"
+    DECLINED = "declined"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One consent in progress: single use, expires, bound to the Principal and, once begun, to a browser.
+
+    `id` is the random part of the `/connect/{id}` link. `state_hash` and `browser_hash` (SHA-256, hex) are set
+    when the person presses Connect; `sealed_verifier` is the PKCE verifier, sealed by the vault. `consumed_at` is
+    set by the callback that used it up.
+    """
+
+    id: str
+    principal: Principal
+    client: str
+    provider: str
+    kind: CredentialKind
+    scopes: frozenset[str]
+    tool: str | None
+    created_at: datetime
+    expires_at: datetime
+    status: FlowStatus = FlowStatus.PENDING
+    failure: str | None = None
+    connection_id: str | None = None
+    return_url: str | None = None
+    redirect_uri: str | None = None
+    state_hash: str | None = field(default=None, repr=False)
+    browser_hash: str | None = field(default=None, repr=False)
+    sealed_verifier: bytes | None = field(default=None, repr=False)
+    consumed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One immutable fact: who, what, when, how it ended; never a secret, never an argument or a result.
+
+    `action` is a dotted verb such as `tool.called` or `connection.created`.
+    """
+
+    id: str
+    at: datetime
+    principal: Principal
+    action: str
+    outcome: str
+    client: str | None = None
+    tool: str | None = None
+    provider: str | None = None
+    account: str | None = None
+    reference: str | None = None
+    duration_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to run a tool. `channel` reaches the host while the tool runs: progress, log, questions."""
+
+    principal: Principal
+    client: Client
+    tool: str
+    arguments: Mapping[str, Any]
+    id: str
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The tool ran and answered. `result.is_error` marks a failure that the tool itself reported."""
+
+    result: ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The call did not happen or did not end well. `error` is one of the kinds in `gateway.errors`."""
+
+    error: GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsConnection:
+    """The person has to connect an account first: `url` is our own page, `message` says so in a sentence."""
+
+    url: str
+    flow_id: str
+    provider: str
+    provider_name: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsInput:
+    """The tool asks the person or the host something and cannot go on without the answers."""
+
+    asks: Mapping[str, Ask]
+
+
+Outcome = Done | Failed | NeedsConnection | NeedsInput
