@@ -44,9 +44,7 @@ log = logging.getLogger(__name__)
 class Credentials(Protocol):
     """Answers "a live credential for this person and this need". The Broker, or a stand-in that wakes it."""
 
-    async def credential(
-        self, call: Call, requirement: Requirement
-    ) -> Credential | NeedsConnection | GatewayError: ...
+    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError: ...
 
 
 class Executor:
@@ -117,9 +115,7 @@ def _problem(call: Call, tool: Tool) -> GatewayError | None:
     reserved = RESERVED_ARGUMENTS & call.arguments.keys()
     if reserved:
         names = ", ".join(sorted(reserved))
-        return ReservedArgumentError(
-            f"{names} cannot be passed in: the gateway supplies it. Call again without it."
-        )
+        return ReservedArgumentError(f"{names} cannot be passed in: the gateway supplies it. Call again without it.")
     if sentence := tool.check(call.arguments):
         return InvalidArgumentsError(sentence)
     return None

@@ -61,4 +61,4 @@ class Secret:
 
 def live_secrets() -> list[str]:
     """The values of all Secrets alive now, longest first. For the redactor alone."""
-    return sorted({secret._value for secret in list(_live)}, key=len, reverse=True)
+    return sorted({secret.reveal() for secret in list(_live)}, key=len, reverse=True)

@@ -78,7 +78,7 @@ class Answer:
         return self.action == "accept"
 
 
-class InputNeeded(BaseException):  # noqa: N818 - a signal, not an error; tools catch Exception, so it is none
+class InputNeeded(BaseException):
     """Ends a tool's run so that its questions can travel to a host that cannot be asked in the middle of a call."""
 
     def __init__(self, asks: Mapping[str, Ask]) -> None:
