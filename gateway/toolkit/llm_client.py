@@ -54,7 +54,7 @@ def bound_to(gateway: BoundGateway) -> Iterator[None]:
 
 
 class LLMClient:
-    """What an app asks of a gateway. Failures are GatewayErrors in a sentence; a wait that ran out is a TimeoutError."""
+    """What an app asks of a gateway. Failures are GatewayErrors; a wait that ran out is a TimeoutError."""
 
     def __init__(
         self, api_key: str = "", protocol: str = "https", base_url: str | None = None, idle_timeout: int = 300

@@ -1,0 +1,41 @@
+"""The paths of the ATP protocol's app half, each with its endpoint, all behind one door.
+
+The SDK ends every path in `/` and sends everything that is not POST as GET. Source: AgentToolProtocol 0.2.5, `LLMClient`.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.surfaces.atp.consents import Consents
+from gateway.surfaces.atp.door import Door, refused
+from gateway.surfaces.atp.keys import AppKeys
+from gateway.surfaces.atp.tasks import Tasks
+from gateway.surfaces.atp.toolkits import Toolkits
+
+PREFIX = "/api/v1/atp/llm-client"
+
+
+def app_routes(keys: AppKeys, consents: Consents, tasks: Tasks, toolkits: Toolkits) -> list[Route]:
+    """The routes of the app's half, with full paths."""
+    door = Door(keys)
+    served = [
+        ("POST", "/oauth/confirmation/{platform_id}/", consents.begin),
+        ("GET", "/oauth/tokens/{platform_id}/{user:path}", consents.tokens),
+        ("POST", "/process/", tasks.answer),
+        ("GET", "/store/toolkits/list/", toolkits.page),
+        ("GET", "/developers/toolkits/", toolkits.page),
+        ("GET", "/store/toolkits/{toolkit_id}/", toolkits.details),
+    ]
+    routes = [Route(PREFIX + path, door.before(serve), methods=[method]) for method, path, serve in served]
+    return [*routes, Route(PREFIX + "/{rest:path}", door.before(_refuse), methods=["GET", "POST", "DELETE"])]
+
+
+async def _refuse(_app: str, _request: Request) -> Response:
+    return refused(
+        404,
+        "not_served",
+        "This gateway does not serve that part of ATP. Instead of webhooks, poll oauth/tokens (wait_for_connection).",
+    )

@@ -1,0 +1,33 @@
+"""A call in which the app brings the token itself.
+
+The token travels with the call and is gone with it: nothing is stored, and no other call can meet it. `AppCredentials`
+stands before the broker in the executor that serves apps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.errors import GatewayError
+from gateway.executor import Credentials
+from gateway.secret import Secret
+from gateway.types import Call, Credential, NeedsConnection, Requirement
+
+
+@dataclass(frozen=True, slots=True)
+class AppCall(Call):
+    """A Call from an app. `auth_token` is an access token or API key that the app supplied for this call only."""
+
+    auth_token: Secret | None = None
+
+
+class AppCredentials:
+    """The executor's Credentials for apps: the call's own token where there is one, else the broker's."""
+
+    def __init__(self, broker: Credentials) -> None:
+        self._broker = broker
+
+    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError:
+        if isinstance(call, AppCall) and call.auth_token:
+            return Credential(requirement.provider, call.auth_token.reveal())
+        return await self._broker.credential(call, requirement)

@@ -1,0 +1,65 @@
+"""The door of the app's half: asks for the app's key, and turns what went wrong into an answer.
+
+An app's key speaks for all its users, so it belongs in a back end. A request that carries `Origin` comes from a
+browser's script and is refused. Answers are never cached. Below: `keys`. Above: `app_routes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.errors import GatewayError, wire
+from gateway.surfaces.atp.keys import AppKeys
+from gateway.surfaces.atp.requests import RefusalError
+
+Serve = Callable[[str, Request], Awaitable[Response]]
+"""An endpoint behind the door: gets the app's name and the request."""
+
+
+class Door:
+    def __init__(self, keys: AppKeys) -> None:
+        self._keys = keys
+
+    def before(self, serve: Serve) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint that lets an app through to `serve`."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await serve(await self._app(request), request)
+            except RefusalError as refusal:
+                return refused(refusal.status, refusal.code, str(refusal))
+            except GatewayError as error:
+                status = wire(error).http
+                return refused(status, error.code, error.message)
+
+        return endpoint
+
+    async def _app(self, request: Request) -> str:
+        if "origin" in request.headers:
+            raise RefusalError(
+                403, "browser_refused", "An app's key must not be used from a browser. Call from your back end."
+            )
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        app = await self._keys.app(key.strip()) if scheme.lower() == "apikey" else None
+        if app is None:
+            raise RefusalError(
+                401,
+                "unknown_app_key",
+                "The app's key is missing or wrong. Send it as `Authorization: ApiKey <key>`; [atp] app_key sets it.",
+            )
+        return app
+
+
+def json_answer(body: Any) -> Response:
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+
+def refused(status: int, code: str, message: str) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = "ApiKey"
+    return JSONResponse({"status": "error", "code": code, "message": message}, status, headers)

@@ -1,0 +1,96 @@
+"""Reads what an app sends, and refuses what cannot be meant. Nothing here knows what a message is for.
+
+A `RefusalError` is an answer: `door` turns it into its HTTP status, `tasks` into a failed task.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any, NoReturn
+from urllib.parse import unquote
+
+from starlette.requests import Request
+
+LARGEST_BODY = 1 << 20  # bytes
+LONGEST_USER_ID = 255  # characters
+
+
+class RefusalError(Exception):
+    """A request that is not served: `status` is HTTP's, `code` is for scripts, the text says what to do."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The request's body, a JSON object."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > LARGEST_BODY:
+            raise RefusalError(413, "too_large", f"The request is larger than {LARGEST_BODY} bytes. Send less.")
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+        json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, half a surrogate pair, nested too deep
+        raise RefusalError(400, "invalid_request", "The request's body is not JSON. Send a JSON object.") from None
+    if not isinstance(body, dict):
+        raise RefusalError(400, "invalid_request", "The request's body is not a JSON object. Send one.")
+    return body
+
+
+def optional_text(body: dict[str, Any], name: str) -> str | None:
+    """A field that may be missing, null or empty: all three are None."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise RefusalError(400, "invalid_request", f"{name} is not a string. Send a string, or leave it out.")
+    return value or None
+
+
+def text(body: dict[str, Any], name: str) -> str:
+    value = optional_text(body, name)
+    if value is None:
+        raise RefusalError(400, "invalid_request", f"{name} is missing. Send it as a string.")
+    return value
+
+
+def external_user_id(value: Any) -> str:
+    """The app's id for a person. Any text that can be typed on one line, and numbers, for ids often are some."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_USER_ID or _has_controls(value):
+        raise RefusalError(
+            400,
+            "invalid_request",
+            f"external_user_id must be a string of 1 to {LONGEST_USER_ID} characters on one line: your own, lasting "
+            "id of the person.",
+        )
+    return value
+
+
+def user_in_path(request: Request) -> str:
+    """The app's id for a person where it ends a path, just as the SDK put it there: not percent-encoded.
+
+    A `/` in it is more path, and a `?` begins what HTTP takes for a query. A `#` ends the path, and what is left would
+    be somebody else's id: that the closing slash went with it gives it away.
+    """
+    query = request.scope["query_string"]
+    tail = request.path_params["user"] + (f"?{unquote(query.decode('latin-1'))}" if query else "")
+    if not tail.endswith("/"):
+        raise RefusalError(
+            400,
+            "invalid_request",
+            "The path does not end in /. Percent-encode the external_user_id: a # in it cuts off the rest.",
+        )
+    return external_user_id(tail[:-1])
+
+
+def _has_controls(value: str) -> bool:
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

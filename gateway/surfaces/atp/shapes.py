@@ -1,0 +1,170 @@
+"""The wire's JSON, made from our own values. Pure.
+
+Sources: AgentToolProtocol 0.2.5 for the messages; for the tools, each LLM provider's own: OpenAI Responses API,
+Anthropic Messages API, Mistral chat completions.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.toolkit.content import Audio, Content, EmbeddedResource, Image, ResourceLink, Text, ToolResult
+from gateway.toolkit.tool import Tool
+from gateway.types import Connection, Done, Failed, Flow, NeedsConnection, NeedsInput, Outcome, TokenSet
+
+Json = dict[str, Any]
+
+
+def _openai(tool: Tool) -> Json:
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.input_schema,
+    }
+
+
+def _anthropic(tool: Tool) -> Json:
+    return {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+
+
+def _mistral(tool: Tool) -> Json:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
+    return {"type": "function", "function": function}
+
+
+TOOL_SHAPES: Mapping[str, Callable[[Tool], Json]] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "mistral": _mistral,
+    "mistralai": _mistral,
+}
+
+
+def confirmation(app: str, flow: Flow, provider_name: str, url: str) -> Json:
+    """A consent that was begun. `authorization_url` is our own page: the provider's comes after the person said yes."""
+    return {
+        "authorization_url": url,
+        "auth_url": url,
+        "confirmation_url": url,
+        "provider_name": provider_name,
+        "provider_logo": None,
+        "developer_app_name": app,
+        "scopes": sorted(flow.scopes),
+        "auth_mode": flow.kind.value,
+        "powered_by": "atp-gateway",
+        "expires_at": _instant(flow.expires_at),
+    }
+
+
+def connection(user: str, found: Connection, tokens: TokenSet | None) -> Json:
+    """A person's connection, with its tokens or without."""
+    label = found.account_label
+    refresh = tokens.refresh_token if tokens else None
+    return {
+        "integration_id": found.id,
+        "external_user_id": user,
+        "external_user_email": label if label and "@" in label else None,
+        "access_token": tokens.access_token.reveal() if tokens else None,
+        "refresh_token": refresh.reveal() if refresh else None,
+        "expires_at": _instant(tokens.expires_at if tokens else found.expires_at),
+        "scope": " ".join(sorted(tokens.scopes if tokens else found.scopes)),
+    }
+
+
+def toolkit_context(request_id: Any, toolkit: str, provider: str, tools: Sequence[Tool], user_prompt: str) -> Json:
+    shape = TOOL_SHAPES[provider]
+    payload = {
+        "toolkit_id": toolkit,
+        "toolkit_name": toolkit,
+        "caption": f"{len(tools)} tools",
+        "provider": provider,
+        "tools": [shape(tool) for tool in tools],
+        "user_prompt": user_prompt,
+    }
+    return {"type": "toolkit_context", "request_id": request_id, "payload": payload}
+
+
+def task_response(request_id: Any, tool: str, outcome: Outcome) -> Json:
+    """How a call ended. What the tool itself reported as its failure is its result: the model is to read it."""
+    match outcome:
+        case Done(result):
+            value = {"tool": {"name": tool, "result": result_value(result)}}
+            return {"type": "task_response", "request_id": request_id, "status": "success", "result": value}
+        case Failed(error):
+            return failed_task(request_id, error.code, error.message)
+        case NeedsConnection(url=url, message=message):
+            sentence = message if url in message else f"{message} {url}"
+            return failed_task(request_id, "needs_connection", sentence) | {"authorization_url": url}
+        case NeedsInput():
+            return failed_task(
+                request_id, "needs_input", "This tool asks the person something. Use it from an MCP host."
+            )
+
+
+def failed_task(request_id: Any, code: str, message: str) -> Json:
+    return {"type": "task_response", "request_id": request_id, "status": "error", "code": code, "message": message}
+
+
+def result_value(result: ToolResult) -> Any:
+    """A tool's answer as the JSON value that the model gets."""
+    if result.is_error:
+        return {"error": "\n".join(part.text for part in result.content if isinstance(part, Text))}
+    if result.has_structured:
+        return result.structured
+    if len(result.content) == 1 and isinstance(result.content[0], Text):
+        return result.content[0].text
+    return [_part(part) for part in result.content]
+
+
+def toolkit_page(toolkits: Sequence[Json]) -> Json:
+    return {"count": len(toolkits), "next": None, "previous": None, "results": list(toolkits)}
+
+
+def toolkit_details(name: str, tools: Sequence[Tool]) -> Json:
+    return {
+        "toolkit_id": name,
+        "name": name,
+        "tools": [
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.input_schema,
+                "auth_provider": tool.requirement.provider if tool.requirement else None,
+                "auth_type": tool.requirement.kind.value if tool.requirement else None,
+            }
+            for tool in tools
+        ],
+    }
+
+
+def _part(part: Content) -> Json:
+    match part:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Image(data, mime_type):
+            return {"type": "image", "mimeType": mime_type, "data": _base64(data)}
+        case Audio(data, mime_type):
+            return {"type": "audio", "mimeType": mime_type, "data": _base64(data)}
+        case ResourceLink(uri, name, description, mime_type):
+            link = {"type": "resource_link", "uri": uri, "name": name}
+            return link | _present(description=description, mimeType=mime_type)
+        case EmbeddedResource(uri, text, data, mime_type):
+            blob = None if data is None else _base64(data)
+            return {"type": "resource", "resource": {"uri": uri} | _present(text=text, blob=blob, mimeType=mime_type)}
+
+
+def _present(**fields: str | None) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _instant(at: datetime | None) -> str | None:
+    """RFC 3339, in UTC."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None

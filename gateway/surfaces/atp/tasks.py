@@ -1,0 +1,119 @@
+"""What an app asks while its model works: a toolkit's tools, and calls to them. Wire messages in, Calls out.
+
+A failed task is answered with HTTP status 200 and `"status": "error"`, for the SDK reads no other answer's body. A
+context that cannot be given is an HTTP error, for there the SDK reads nothing but the status.
+
+Whose account a call uses: the `external_user_id` in the message (our own client's extension), else the `auth_token` in
+it, else that of the app's one connected user. Below: the executor. Above: `app_routes`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.executor import Executor
+from gateway.secret import Secret
+from gateway.surfaces.atp import shapes
+from gateway.surfaces.atp.calls import AppCall
+from gateway.surfaces.atp.door import json_answer
+from gateway.surfaces.atp.requests import RefusalError, external_user_id, json_object, optional_text, text
+from gateway.surfaces.atp.toolkits import Toolkits
+from gateway.surfaces.atp.users import AppUsers
+from gateway.toolkit.context import NullChannel
+from gateway.toolkit.tool import Tool
+from gateway.types import Client, Principal
+
+Message = dict[str, Any]
+
+
+class Tasks:
+    """`executor` must have `AppCredentials` before its broker: that is how an app's own token reaches the tool."""
+
+    def __init__(self, executor: Executor, toolkits: Toolkits, users: AppUsers) -> None:
+        self._executor = executor
+        self._toolkits = toolkits
+        self._users = users
+
+    async def answer(self, app: str, request: Request) -> Response:
+        """`POST process/`"""
+        message = await json_object(request)
+        match message.get("type"):
+            case "get_toolkit_context":
+                answer = self._context(app, message)
+            case "task_request":
+                answer = await self._task(app, message)
+            case _:
+                raise RefusalError(400, "invalid_request", "type must be get_toolkit_context or task_request.")
+        if "text/event-stream" in request.headers.get("accept", ""):
+            event = f"data: {json.dumps(answer, ensure_ascii=False)}\n\n"
+            return Response(event, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return json_answer(answer)
+
+    def _context(self, app: str, message: Message) -> shapes.Json:
+        provider = (optional_text(message, "provider") or "openai").lower()
+        if provider not in shapes.TOOL_SHAPES:
+            names = ", ".join(shapes.TOOL_SHAPES)
+            raise RefusalError(400, "unknown_model_provider", f"There is no provider {provider!r}. There are: {names}.")
+        toolkit = text(message, "toolkit_id")
+        tools = self._toolkits.get(app, toolkit)
+        prompt = optional_text(message, "user_prompt") or ""
+        return shapes.toolkit_context(message.get("request_id"), toolkit, provider, tools, prompt)
+
+    async def _task(self, app: str, message: Message) -> shapes.Json:
+        request_id = message.get("request_id")
+        try:
+            call = await self._call(app, message)
+        except RefusalError as refusal:
+            return shapes.failed_task(request_id, refusal.code, str(refusal))
+        return shapes.task_response(request_id, call.tool, await self._executor.call(call))
+
+    async def _call(self, app: str, message: Message) -> AppCall:
+        payload = message.get("payload")
+        if not isinstance(payload, dict):
+            raise RefusalError(
+                400, "invalid_request", "payload is missing. Send an object with function and parameters."
+            )
+        arguments = payload.get("parameters") or {}
+        if not isinstance(arguments, dict):
+            raise RefusalError(422, "invalid_arguments", "parameters must be a JSON object of the tool's arguments.")
+        tool = self._tool(app, text(message, "toolkit_id"), text(payload, "function"))
+        token = optional_text(payload, "auth_token") or optional_text(message, "auth_token")
+        return AppCall(
+            principal=await self._whose(app, tool, message.get("external_user_id"), token),
+            client=Client(app),
+            tool=tool.name,
+            arguments=arguments,
+            id=secrets.token_hex(8),
+            channel=NullChannel(),
+            auth_token=Secret(token) if token else None,
+        )
+
+    def _tool(self, app: str, toolkit: str, name: str) -> Tool:
+        tools = {tool.name: tool for tool in self._toolkits.get(app, toolkit)}
+        if name not in tools:
+            raise RefusalError(
+                404, "unknown_tool", f"The toolkit {toolkit} has no tool {name!r}. It has: {', '.join(tools)}."
+            )
+        return tools[name]
+
+    async def _whose(self, app: str, tool: Tool, user: Any, token: str | None) -> Principal:
+        if user is not None:
+            return self._users.user(app, external_user_id(user))
+        if token or tool.requirement is None:
+            return self._users.app(app)
+        connected = await self._users.list_connected(app)
+        if len(connected) == 1:
+            return connected[0]
+        raise RefusalError(
+            422,
+            "person_not_named",
+            f"The call does not say whose {tool.requirement.provider} account to use, and this app has "
+            f"{'several connected users' if connected else 'no connected user'}. Do one of three: send "
+            "external_user_id with the request (call_tool of gateway.LLMClient takes it); send the person's own token "
+            "as auth_token; or use an app key that exactly one user has connected under.",
+        )

@@ -1,0 +1,48 @@
+"""The toolkits that this gateway has, as an app may see them. Above: `tasks`, `app_routes`."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.access.policy import Policy
+from gateway.surfaces.atp import shapes
+from gateway.surfaces.atp.door import json_answer
+from gateway.surfaces.atp.requests import RefusalError
+from gateway.surfaces.atp.users import AppUsers
+from gateway.toolkit.registry import Registry
+from gateway.toolkit.tool import Tool
+
+
+class Toolkits:
+    """A toolkit's id is its name."""
+
+    def __init__(self, registry: Registry, policy: Policy, users: AppUsers) -> None:
+        self._registry = registry
+        self._policy = policy
+        self._users = users
+
+    def get(self, app: str, toolkit: str) -> list[Tool]:
+        """A toolkit's tools."""
+        found = self._by_name(app)
+        if toolkit not in found:
+            names = ", ".join(found) or "none"
+            raise RefusalError(404, "unknown_toolkit", f"There is no toolkit {toolkit!r} here. There are: {names}.")
+        return found[toolkit]
+
+    async def page(self, app: str, request: Request) -> Response:
+        """`GET store/toolkits/list/` and `GET developers/toolkits/`"""
+        toolkits = [shapes.toolkit_details(name, tools) for name, tools in self._by_name(app).items()]
+        return json_answer(shapes.toolkit_page(toolkits))
+
+    async def details(self, app: str, request: Request) -> Response:
+        """`GET store/toolkits/{toolkit_id}/`"""
+        name = request.path_params["toolkit_id"]
+        return json_answer(shapes.toolkit_details(name, self.get(app, name)))
+
+    def _by_name(self, app: str) -> dict[str, list[Tool]]:
+        principal, found = self._users.app(app), dict[str, list[Tool]]()
+        for tool in self._registry.tools():
+            if self._policy.may_see(principal, tool):
+                found.setdefault(tool.toolkit, []).append(tool)
+        return found
