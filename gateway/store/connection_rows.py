@@ -1,0 +1,145 @@
+"""Connections at rest: a person's links to accounts, and the lease that lets one process at a time refresh one.
+
+Every change of the tokens is a compare-and-set on `version`, so that of two writers one learns that it lost. The
+refresh itself happens in between, outside any transaction: `claim_lease`, call the provider, `complete_refresh` or
+`fail_refresh`. Not here: opening what is sealed (`gateway.vault`), or when to refresh (`gateway.oauth.broker`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, update
+
+from gateway.store.engine import Engines
+from gateway.store.tables import CONNECTIONS, belongs_to, from_row, to_columns
+from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal
+
+_columns = CONNECTIONS.c
+_FREE = {"lease_owner": None, "lease_until": None, "refresh_not_before": None}
+_IDENTITY = frozenset({"id", "tenant", "issuer", "subject", "provider", "account_id", "created_at"})
+
+
+class ConnectionRows:
+    """A person's connections. Where a Principal is asked for, other people's rows do not exist."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    async def find(self, principal: Principal, provider: str, kind: CredentialKind) -> Connection | None:
+        """The one to use for a call: an active one before one that needs reauthorization, the newest first.
+
+        Never a revoked one.
+        """
+        return await self._first(
+            select(CONNECTIONS)
+            .where(
+                belongs_to(CONNECTIONS, principal),
+                _columns.provider == provider,
+                _columns.kind == kind,
+                _columns.status != ConnectionStatus.REVOKED,
+            )
+            .order_by((_columns.status == ConnectionStatus.ACTIVE).desc(), _columns.created_at.desc(), _columns.id)
+            .limit(1)
+        )
+
+    async def find_account(self, principal: Principal, provider: str, account_id: str) -> Connection | None:
+        """The person's connection to this very account, whatever its status."""
+        account = and_(_columns.provider == provider, _columns.account_id == account_id)
+        return await self._first(select(CONNECTIONS).where(belongs_to(CONNECTIONS, principal), account))
+
+    async def find_by_id(self, principal: Principal, connection_id: str) -> Connection | None:
+        return await self._first(
+            select(CONNECTIONS).where(belongs_to(CONNECTIONS, principal), _columns.id == connection_id)
+        )
+
+    async def list_all(self, principal: Principal) -> list[Connection]:
+        """The person's connections, by provider, the oldest first."""
+        rows = await self._engines.rows(
+            select(CONNECTIONS)
+            .where(belongs_to(CONNECTIONS, principal))
+            .order_by(_columns.provider, _columns.created_at, _columns.id)
+        )
+        return [from_row(Connection, row) for row in rows]
+
+    async def insert(self, connection: Connection) -> bool:
+        """False if the person has a connection to this account already; that one is left as it was."""
+        statement = self._engines.insert(CONNECTIONS).values(to_columns(connection)).on_conflict_do_nothing()
+        return await self._engines.change(statement) == 1
+
+    async def replace(self, connection: Connection, *, expected_version: int) -> bool:
+        """Put a person's new grant for the same account in the place of the former; ends a lease and a back-off.
+
+        False if the row is gone, is another account's, or has another version than expected: read it again.
+        """
+        return await self._renew(connection, expected_version)
+
+    async def claim_lease(
+        self, connection_id: str, *, version: int, owner: str, now: datetime, until: datetime
+    ) -> bool:
+        """Become the one who refreshes, until `until`. False if somebody else is, or was, or must wait."""
+        statement = (
+            update(CONNECTIONS)
+            .where(
+                _columns.id == connection_id,
+                _columns.version == version,
+                _columns.status == ConnectionStatus.ACTIVE,
+                or_(_columns.lease_owner.is_(None), _columns.lease_until <= now),
+                or_(_columns.refresh_not_before.is_(None), _columns.refresh_not_before <= now),
+            )
+            .values(lease_owner=owner, lease_until=until)
+        )
+        return await self._engines.change(statement) == 1
+
+    async def complete_refresh(self, connection: Connection, *, owner: str, expected_version: int) -> bool:
+        """Store refreshed tokens and end the lease.
+
+        False if the version has moved, the row is gone, or the lease is somebody else's: read it again.
+        """
+        unclaimed = _columns.lease_owner.is_(None)
+        return await self._renew(connection, expected_version, or_(_columns.lease_owner == owner, unclaimed))
+
+    async def fail_refresh(
+        self,
+        connection_id: str,
+        *,
+        owner: str,
+        version: int,
+        status: ConnectionStatus,
+        reason: str | None,
+        not_before: datetime | None,
+        now: datetime,
+    ) -> bool:
+        """End the lease without new tokens; the former ones stay. False if the lease is no longer `owner`'s."""
+        statement = (
+            update(CONNECTIONS)
+            .where(_columns.id == connection_id, _columns.version == version, _columns.lease_owner == owner)
+            .values(
+                _FREE | {"status": status, "status_reason": reason, "refresh_not_before": not_before, "updated_at": now}
+            )
+        )
+        return await self._engines.change(statement) == 1
+
+    async def drop(self, principal: Principal, connection_id: str) -> bool:
+        """Forget the connection and its tokens. False if there was none."""
+        statement = delete(CONNECTIONS).where(belongs_to(CONNECTIONS, principal), _columns.id == connection_id)
+        return await self._engines.change(statement) == 1
+
+    async def _first(self, statement: Select[tuple[object, ...]]) -> Connection | None:
+        rows = await self._engines.rows(statement)
+        return from_row(Connection, rows[0]) if rows else None
+
+    async def _renew(self, connection: Connection, expected_version: int, *conditions: ColumnElement[bool]) -> bool:
+        if connection.version <= expected_version:
+            raise ValueError("new tokens need a new version: they are sealed to it")
+        columns = to_columns(connection) | _FREE
+        statement = (
+            update(CONNECTIONS)
+            .where(
+                *(_columns[name] == columns[name] for name in _IDENTITY - {"created_at"}),
+                _columns.version == expected_version,
+                *conditions,
+            )
+            .values({name: value for name, value in columns.items() if name not in _IDENTITY})
+        )
+        return await self._engines.change(statement) == 1

@@ -1,0 +1,25 @@
+"""Small named values that belong to the gateway and to nobody in it, such as the vault's sentinel."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from gateway.store.engine import Engines
+from gateway.store.tables import MARKS
+
+
+class MarkRows:
+    """Values by name, written once."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    async def find(self, name: str) -> bytes | None:
+        rows = await self._engines.rows(select(MARKS.c.value).where(MARKS.c.name == name))
+        return bytes(rows[0]["value"]) if rows else None
+
+    async def put_if_absent(self, name: str, value: bytes) -> bytes:
+        """What is stored under the name afterwards: `value`, or what was there first."""
+        await self._engines.change(self._engines.insert(MARKS).values(name=name, value=value).on_conflict_do_nothing())
+        stored = await self.find(name)
+        return value if stored is None else stored

@@ -1,0 +1,79 @@
+"""One database, open: the four kinds of rows in it.
+
+SQLite by default, PostgreSQL for teams; nothing above this module can tell which. Not a cache: every call is a
+query. Below: the `*_rows` modules. Above: oauth, and the composition, which opens and closes it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from gateway.errors import SettingsError
+from gateway.store.audit_rows import AuditRows
+from gateway.store.connection_rows import ConnectionRows
+from gateway.store.engine import Engines, postgres_engines, sqlite_engines
+from gateway.store.flow_rows import FlowRows
+from gateway.store.mark_rows import MarkRows
+from gateway.store.schema import bring_up_to_date
+
+_FORMS = "Write sqlite:////absolute/path.db or postgresql://user@host/name."
+
+
+class Store:
+    """Made by `open`. To be used on the event loop that opened it."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self.connections = ConnectionRows(engines)
+        self.flows = FlowRows(engines)
+        self.audit = AuditRows(engines)
+        self.marks = MarkRows(engines)
+
+    @classmethod
+    async def open(cls, url: str) -> Store:
+        """Open the database, made and migrated as need be. SettingsError if that cannot be done."""
+        engines = _engines(url)
+        try:
+            await bring_up_to_date(engines)
+        except SQLAlchemyError as error:
+            await engines.dispose()
+            raise SettingsError(f"The database cannot be opened: {_cause(error, url)}") from None
+        except BaseException:
+            await engines.dispose()
+            raise
+        return cls(engines)
+
+    async def close(self) -> None:
+        await self._engines.dispose()
+
+
+def _engines(text: str) -> Engines:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise SettingsError(f"The database URL cannot be read. {_FORMS}") from None
+    match url.get_backend_name():
+        case "sqlite" if url.database and url.database != ":memory:" and not url.query:
+            try:
+                return sqlite_engines(Path(url.database).absolute())
+            except OSError as error:
+                raise SettingsError(f"The database {url.database} cannot be opened: {error.strerror}.") from None
+        case "sqlite":
+            raise SettingsError(f"The SQLite database must be a file, and the URL without options. {_FORMS}")
+        case "postgresql" | "postgres":
+            try:
+                return postgres_engines(url)
+            except ModuleNotFoundError:
+                raise SettingsError("PostgreSQL needs one more package: pip install 'atp-gateway[postgres]'") from None
+        case other:
+            raise SettingsError(f"A {other} database is not supported. {_FORMS}")
+
+
+def _cause(error: SQLAlchemyError, text: str) -> str:
+    """What the driver says, in one line and without the password."""
+    said = " ".join(str(getattr(error, "orig", None) or error).split())
+    password = make_url(text).password
+    return said.replace(password, "…") if password else said

@@ -1,0 +1,136 @@
+"""The tables. Columns are named as the fields of the type they hold; a Principal is three columns.
+
+Rows do not travel upward: `to_columns` and `from_row` translate. A person's groups are not stored, they come with
+each request. Tokens and PKCE verifiers are ciphertext here, and no column that could help an attacker is printed.
+
+Below: `gateway.store.column_types`. Above: the `*_rows` modules, and the migrations that must add up to this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Index, MetaData, RowMapping, Table, Text, UniqueConstraint, and_
+from sqlmodel import Field, SQLModel
+
+from gateway.store.column_types import Label, Scopes, UtcTime, Word
+from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal
+
+METADATA = MetaData()
+_PERSON = ("tenant", "issuer", "subject")
+
+
+class PersonalRow(SQLModel):
+    """A row that belongs to one person."""
+
+    metadata = METADATA
+
+    id: str = Field(sa_type=Text, primary_key=True)
+    tenant: str = Field(sa_type=Text)
+    issuer: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+
+
+class ConnectionRow(PersonalRow, table=True):
+    __tablename__ = "connections"
+    __table_args__ = (UniqueConstraint(*_PERSON, "provider", "account_id", name="connections_account"),)
+
+    provider: str = Field(sa_type=Text)
+    kind: CredentialKind = Field(sa_type=Word(CredentialKind))
+    account_id: str = Field(sa_type=Text)
+    account_label: str | None = Field(sa_type=Label)
+    scopes: str = Field(sa_type=Scopes)
+    status: ConnectionStatus = Field(sa_type=Word(ConnectionStatus))
+    status_reason: str | None = Field(sa_type=Label)
+    sealed: bytes = Field(repr=False)
+    version: int
+    expires_at: datetime | None = Field(sa_type=UtcTime)
+    created_at: datetime = Field(sa_type=UtcTime)
+    updated_at: datetime = Field(sa_type=UtcTime)
+    lease_owner: str | None = Field(sa_type=Text)
+    lease_until: datetime | None = Field(sa_type=UtcTime)
+    refresh_not_before: datetime | None = Field(sa_type=UtcTime)
+
+
+class FlowRow(PersonalRow, table=True):
+    __tablename__ = "flows"
+    __table_args__ = (
+        Index("flows_state", "state_hash", unique=True),
+        Index("flows_person", *_PERSON, "provider"),
+        Index("flows_expiry", "expires_at"),
+    )
+
+    client: str = Field(sa_type=Label)
+    provider: str = Field(sa_type=Text)
+    kind: CredentialKind = Field(sa_type=Word(CredentialKind))
+    scopes: str = Field(sa_type=Scopes)
+    tool: str | None = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcTime)
+    expires_at: datetime = Field(sa_type=UtcTime)
+    status: FlowStatus = Field(sa_type=Word(FlowStatus))
+    failure: str | None = Field(sa_type=Label)
+    connection_id: str | None = Field(sa_type=Text)
+    return_url: str | None = Field(sa_type=Text)
+    redirect_uri: str | None = Field(sa_type=Text)
+    state_hash: str | None = Field(sa_type=Text, repr=False)
+    browser_hash: str | None = Field(sa_type=Text, repr=False)
+    sealed_verifier: bytes | None = Field(repr=False)
+    consumed_at: datetime | None = Field(sa_type=UtcTime)
+
+
+class AuditRow(PersonalRow, table=True):
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_person", *_PERSON, "at"),)
+
+    at: datetime = Field(sa_type=UtcTime)
+    action: str = Field(sa_type=Label)
+    outcome: str = Field(sa_type=Label)
+    client: str | None = Field(sa_type=Label)
+    tool: str | None = Field(sa_type=Label)
+    provider: str | None = Field(sa_type=Label)
+    account: str | None = Field(sa_type=Label)
+    reference: str | None = Field(sa_type=Label)
+    duration_ms: float | None
+
+
+class MarkRow(SQLModel, table=True):
+    """A small named value of the gateway itself."""
+
+    __tablename__ = "marks"
+    metadata = METADATA
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    value: bytes = Field(repr=False)
+
+
+CONNECTIONS: Table = METADATA.tables["connections"]
+FLOWS: Table = METADATA.tables["flows"]
+AUDIT: Table = METADATA.tables["audit"]
+MARKS: Table = METADATA.tables["marks"]
+
+Personal = TypeVar("Personal", Connection, Flow, AuditEvent)
+
+
+def to_columns(value: Connection | Flow | AuditEvent) -> dict[str, Any]:
+    columns = {field.name: getattr(value, field.name) for field in fields(value)}
+    principal: Principal = columns.pop("principal")
+    return columns | {"tenant": principal.tenant, "issuer": principal.issuer, "subject": principal.subject}
+
+
+def from_row(kind: type[Personal], row: RowMapping | Mapping[str, Any]) -> Personal:
+    columns = dict(row)
+    tenant, issuer, subject = (columns.pop(name) for name in _PERSON)
+    return kind(principal=Principal(issuer, subject, tenant), **columns)
+
+
+def belongs_to(table: Table, principal: Principal) -> ColumnElement[bool]:
+    """The condition that every query for a person's rows carries."""
+    columns = table.c
+    return and_(
+        columns.tenant == principal.tenant,
+        columns.issuer == principal.issuer,
+        columns.subject == principal.subject,
+    )
