@@ -1,6 +1,8 @@
 """The paths of the ATP protocol's app half, each with its endpoint, all behind one door.
 
-The SDK ends every path in `/` and sends everything that is not POST as GET. Source: AgentToolProtocol 0.2.5, `LLMClient`.
+The SDK ends every path in `/` and sends everything that is not POST as GET.
+
+Source: AgentToolProtocol 0.2.5, `LLMClient`.
 """
 
 from __future__ import annotations

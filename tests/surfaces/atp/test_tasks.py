@@ -1,0 +1,259 @@
+"""Tools seen and called by apps, through the published SDK and through our own client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx2
+import pytest
+
+from gateway.toolkit.llm_client import LLMClient
+from gateway.types import Requirement
+
+KEY = "app-key-7f3a9c51d2"
+PROCESS = "/api/v1/atp/llm-client/process/"
+
+ASKED = {
+    "openai": {"type": "function_call", "call_id": "c1", "name": "echo", "arguments": '{"name": "Ada"}'},
+    "anthropic": {"type": "tool_use", "id": "c1", "name": "echo", "input": {"name": "Ada"}},
+    "mistral": {"id": "c1", "function": {"name": "echo", "arguments": '{"name": "Ada"}'}},
+}
+ANSWERED = {
+    "openai": {"type": "function_call_output", "call_id": "c1", "output": '{"name": "Ada"}'},
+    "anthropic": {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "c1", "content": '{"name": "Ada"}'}],
+    },
+    "mistral": {"role": "tool", "name": "echo", "content": '{"name": "Ada"}', "tool_call_id": "c1"},
+}
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+SHOWN = {
+    "openai": {"type": "function", "name": "echo", "description": "Does echo.", "parameters": SCHEMA},
+    "anthropic": {"name": "echo", "description": "Does echo.", "input_schema": SCHEMA},
+    "mistral": {
+        "type": "function",
+        "function": {"name": "echo", "description": "Does echo.", "parameters": SCHEMA},
+    },
+}
+
+
+def _asked(tool: str, /, **arguments: Any) -> list[dict[str, Any]]:
+    return [{"call_id": "c1", "name": tool, "arguments": json.dumps(arguments)}]
+
+
+async def _post(house: Any, message: Mapping[str, Any], **headers: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(base_url=house.base_url) as http:
+        return await http.post(PROCESS, json=message, headers={"Authorization": f"ApiKey {KEY}", **headers})
+
+
+async def _task(house: Any, function: str = "create_company", **more: Any) -> dict[str, Any]:
+    """The answer to a task_request, as it is on the wire."""
+    message = {
+        "type": "task_request",
+        "request_id": "r1",
+        "toolkit_id": "crm",
+        "payload": {"function": function, "parameters": {"name": "Acme"}},
+    }
+    answer = await _post(house, message | more)
+    assert answer.status_code == 200
+    body: dict[str, Any] = answer.json()
+    assert (body["type"], body["request_id"]) == ("task_response", "r1")
+    return body
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "mistral"])
+async def test_a_toolkits_tools_come_in_the_providers_own_shape(
+    serve: Any, app_client: Callable[..., Any], provider: str
+) -> None:
+    async with serve():
+        context = await asyncio.to_thread(app_client().get_toolkit_context, "crm", "make Acme", provider)
+
+        assert SHOWN[provider] in context["tools"]
+        assert (context["toolkit_id"], context["toolkit_name"]) == ("crm", "crm")
+        assert (context["provider"], context["user_prompt"]) == (provider, "make Acme")
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "mistral"])
+async def test_a_models_tool_call_is_run_and_answered_in_its_shape(
+    serve: Any, app_client: Callable[..., Any], provider: str
+) -> None:
+    async with serve():
+        answers = await asyncio.to_thread(app_client().call_tool, "crm", [ASKED[provider]], provider)
+
+        assert answers == [ANSWERED[provider]]
+
+
+async def test_a_call_uses_the_account_of_the_apps_one_connected_user(
+    serve: Any, app_client: Callable[..., Any]
+) -> None:
+    async with serve() as house:
+        house.connect("ada", token="token-of-ada1")
+
+        answers = await asyncio.to_thread(app_client().call_tool, "crm", _asked("create_company", name="Acme"))
+
+        assert json.loads(answers[0]["output"]) == {"made": "Acme", "with": "…ada1"}
+
+
+async def test_a_token_the_app_sends_is_used_for_that_call_alone(serve: Any, app_client: Callable[..., Any]) -> None:
+    async with serve() as house:
+        house.connect("ada", token="token-of-ada1")
+        client, asked = app_client(), _asked("create_company", name="Acme")
+
+        own = await asyncio.to_thread(client.call_tool, "crm", asked, auth_token="sent-by-the-app9")
+        stored = await asyncio.to_thread(client.call_tool, "crm", asked)
+
+        assert [json.loads(a[0]["output"])["with"] for a in (own, stored)] == ["…app9", "…ada1"]
+
+
+async def test_a_token_the_app_sends_never_comes_back_in_a_result(serve: Any) -> None:
+    async with serve() as house:
+        house.add("show", lambda name, auth_token: f"used {auth_token}", Requirement("hubspot"))
+
+        body = await _task(house, "show", auth_token="sent-by-the-app9")
+
+        assert body["status"] == "success"
+        assert "sent-by-the-app9" not in json.dumps(body)
+
+
+async def test_of_several_connected_users_the_named_one_is_used(serve: Any) -> None:
+    async with serve() as house:
+        house.connect("ada", token="token-of-ada1")
+        house.connect("bob", token="token-of-bob2")
+        client = LLMClient(KEY, base_url=house.base_url)
+
+        answers = await asyncio.to_thread(
+            client.call_tool, "crm", _asked("create_company", name="Acme"), external_user_id="bob"
+        )
+
+        assert json.loads(answers[0]["output"])["with"] == "…bob2"
+
+
+@pytest.mark.parametrize(("users", "said"), [([], "no connected user"), (["ada", "bob"], "several connected users")])
+async def test_a_call_that_names_nobody_is_told_the_three_ways_to(serve: Any, users: list[str], said: str) -> None:
+    async with serve() as house:
+        for user in users:
+            house.connect(user)
+
+        body = await _task(house)
+
+        assert (body["status"], body["code"]) == ("error", "person_not_named")
+        for words in (said, "external_user_id", "auth_token", "exactly one user"):
+            assert words in body["message"]
+
+
+async def test_a_named_user_without_a_connection_gets_the_link(serve: Any) -> None:
+    async with serve() as house:
+        body = await _task(house, external_user_id="carol")
+
+        assert (body["status"], body["code"]) == ("error", "needs_connection")
+        assert body["message"] == "Connect HubSpot first. https://gateway.example/connect/needed"
+        assert body["authorization_url"] == "https://gateway.example/connect/needed"
+
+
+async def test_another_apps_connected_user_is_not_borrowed(serve: Any) -> None:
+    async with serve() as house:
+        house.connect("ada", app="other")
+
+        assert (await _task(house))["code"] == "person_not_named"
+        assert (await _task(house, external_user_id="ada"))["code"] == "needs_connection"
+
+
+async def test_what_a_tool_reports_itself_is_its_result(serve: Any, app_client: Callable[..., Any]) -> None:
+    """A toolkit behind the SDK answers a raised exception as a result with `error` in it."""
+    async with serve() as house:
+        house.add("report", lambda name: {"error": "HubSpot said 409"})
+
+        answers = await asyncio.to_thread(app_client().call_tool, "crm", _asked("report", name="Acme"))
+
+        assert json.loads(answers[0]["output"]) == {"error": "HubSpot said 409"}
+
+
+async def test_a_failure_reaches_the_model_through_our_client(serve: Any) -> None:
+    """The published SDK hands the model `{}` here."""
+    async with serve() as house:
+        client = LLMClient(KEY, base_url=house.base_url)
+
+        answers = await asyncio.to_thread(client.call_tool, "crm", [*_asked("refuse", name="Acme"), *_asked("nothing")])
+
+        assert json.loads(answers[0]["output"]) == {"error": "Acme is no company"}
+        assert "no tool 'nothing'" in json.loads(answers[1]["output"])["error"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"toolkit_id": "nope"}, "unknown_toolkit"),
+        ({"toolkit_id": None}, "invalid_request"),
+        ({"toolkit_id": 7}, "invalid_request"),
+        ({"payload": None}, "invalid_request"),
+        ({"payload": {"function": "nope", "parameters": {}}}, "unknown_tool"),
+        ({"payload": {"function": "echo", "parameters": [1]}}, "invalid_arguments"),
+        ({"payload": {"function": "echo", "parameters": {}}}, "invalid_arguments"),
+        ({"payload": {"function": "echo", "parameters": {"name": "x", "auth_token": "y"}}}, "reserved_argument"),
+        ({"payload": {"function": "echo", "parameters": {"name": "x"}, "auth_token": 7}}, "invalid_request"),
+        ({"payload": {"function": "refuse", "parameters": {"name": "x"}}}, "tool_error"),
+        ({"payload": {"function": "crash", "parameters": {"name": "x"}}}, "tool_crashed"),
+        ({"external_user_id": "a\nb"}, "invalid_request"),
+    ],
+)
+async def test_a_task_that_fails_is_answered_with_a_sentence_and_status_200(
+    serve: Any, change: Mapping[str, Any], code: str
+) -> None:
+    """The SDK throws away the body of any other status."""
+    async with serve() as house:
+        body = await _task(house, **change)
+
+        assert (body["status"], body["code"]) == ("error", code)
+        assert body["message"].endswith((".", "company"))
+        assert "hunter2" not in body["message"]
+
+
+async def test_a_tool_is_called_only_through_its_own_toolkit(serve: Any) -> None:
+    async with serve() as house:
+        house.add("pay", lambda name: name, toolkit="bank")
+
+        assert (await _task(house, "pay"))["code"] == "unknown_tool"
+        assert (await _task(house, "pay", toolkit_id="bank"))["status"] == "success"
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ({"type": "get_toolkit_context", "toolkit_id": "nope"}, 404),
+        ({"type": "get_toolkit_context", "toolkit_id": "crm", "provider": "abacus"}, 400),
+        ({"type": "dance"}, 400),
+        ({}, 400),
+    ],
+)
+async def test_a_context_that_cannot_be_given_is_an_http_error(
+    serve: Any, message: Mapping[str, Any], status: int
+) -> None:
+    """Here the SDK would take a body with status 200 for an empty context."""
+    async with serve() as house:
+        answer = await _post(house, message)
+
+        assert answer.status_code == status
+        assert answer.json()["message"].endswith(".")
+
+
+async def test_the_streaming_calls_give_the_answer_as_an_event(serve: Any, app_client: Callable[..., Any]) -> None:
+    async with serve():
+        client = app_client()
+
+        contexts = await asyncio.to_thread(lambda: list(client.get_toolkit_context_streaming("crm", "hi")))
+        results = await asyncio.to_thread(lambda: list(client.call_tool_streaming("crm", _asked("echo", name="Ада"))))
+
+        assert contexts[0]["payload"]["toolkit_id"] == "crm"
+        assert results[0]["result"] == {"tool": {"name": "echo", "result": {"name": "Ада"}}}
+
+
+async def test_calls_are_audited_for_the_person_and_the_app(serve: Any) -> None:
+    async with serve() as house:
+        house.connect("ada")
+        await _task(house, external_user_id="ada")
+    event = house.events[0]
+    assert (event.action, event.outcome, event.client) == ("tool.called", "done", "shop")
+    assert event.principal.subject == "ada"
