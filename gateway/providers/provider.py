@@ -1,0 +1,220 @@
+"""Provider: what there is to know about one authorization server, as immutable data.
+
+Each field is a key of a catalogue file. The defaults are what a plain OAuth 2 server does, so a file says only where
+its vendor differs. URLs may hold `{variables}` that the operator fills in, such as Salesforce's login host; `at()`
+gives the description with all of them filled.
+
+Not here: reading TOML (`gateway.providers.reader`), requests (`gateway.oauth.client`). Above: oauth.
+"""
+# ruff: noqa: S105 - "token" is a word of the subject here, and no value is a secret
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from gateway.errors import SettingsError
+
+Part = TypeVar("Part")
+
+_URL_KEYS = {"url", "issuer", "authorization_url", "token_url", "discovery_url", "jwks_url", "userinfo_url"}
+_NOT_IN_A_VARIABLE = re.compile(r"[^A-Za-z0-9.-]")
+
+ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
+Claims = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """How a provider spells scopes.
+
+    `default` is asked for in every consent. The rest says when two spellings mean one scope: `aliases` (theirs to
+    ours), a `prefix` that may be left out, `ignore_case`; `unlisted` are granted without the answer naming them.
+    """
+
+    default: tuple[str, ...] = ()
+    param: str = "scope"
+    optional_param: str | None = None
+    separator: str = " "
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
+    ignore_case: bool = False
+    unlisted: tuple[str, ...] = ()
+
+    def join(self, scopes: Collection[str]) -> str:
+        return self.separator.join(sorted(scopes))
+
+    def missing(self, required: Collection[str], granted: Collection[str]) -> frozenset[str]:
+        """Those of `required`, as they were spelled, that `granted` does not cover."""
+        covered = {self._plain(scope) for scope in granted}
+        return frozenset(scope for scope in required if self._plain(scope) not in covered)
+
+    def _plain(self, scope: str) -> str:
+        plain = self.aliases.get(scope, scope).removeprefix(self.prefix)
+        return plain.lower() if self.ignore_case else plain
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where the account's id and name stand: in the `id_token`, at the userinfo or introspection endpoint, or in the
+    token answer itself.
+
+    `account_id` are the claims that together name the account for ever; `label` the claims that a person knows it
+    by, best first. A dot leads into an object.
+    """
+
+    source: Literal["id_token", "userinfo", "introspection", "token"]
+    account_id: tuple[str, ...]
+    label: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Introspection:
+    """RFC 7662, or near it."""
+
+    url: str
+    auth: ClientAuth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """RFC 7009, or near it. `token` is the one to send; `auth` differs from the token endpoint's where it is set."""
+
+    url: str
+    token: Literal["refresh_token", "access_token"] = "refresh_token"
+    auth: ClientAuth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """How access tokens are renewed. `url` is the token endpoint unless set; `send_scope` repeats the scopes."""
+
+    url: str | None = None
+    send_scope: bool = False
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResponse:
+    """Where a token answer differs from RFC 6749 section 5.1: each value is a dotted path into it.
+
+    Scopes are read from text or from an array. `token_types` are those that mean a bearer token, in lower case.
+    """
+
+    access_token: str = "access_token"
+    refresh_token: str = "refresh_token"
+    expires_in: str = "expires_in"
+    scope: str = "scope"
+    token_type: str = "token_type"
+    id_token: str = "id_token"
+    token_types: tuple[str, ...] = ("bearer",)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A part of the URLs that the operator chooses. `pattern` must match the whole value."""
+
+    pattern: str
+    default: str | None = None
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One authorization server.
+
+    `expires_in_default` is the life, in seconds, of an access token whose answer names none; None means no known
+    end. `extras` are further fields of the answer that calls need, each with the pattern that its whole value must
+    match. `refused` are error codes, beside the standard ones, that mean the grant is gone. An `issuer` may hold
+    `{tid}`, filled from the id_token's own claim. `iss_parameter`: redirects carry `iss` (RFC 9207).
+    """
+
+    id: str
+    name: str
+    authorization_url: str = ""
+    token_url: str = ""
+    issuer: str | None = None
+    discovery_url: str | None = None
+    jwks_url: str | None = None
+    userinfo_url: str | None = None
+    iss_parameter: bool = False
+    identity: Identity | None = None
+    introspection: Introspection | None = None
+    revocation: Revocation | None = None
+    scopes: Scopes = field(default_factory=Scopes)
+    pkce: bool = True
+    token_auth_method: ClientAuth = "client_secret_post"
+    token_request_format: Literal["form", "json"] = "form"
+    needs_client_secret: bool = False
+    authorize_params: Mapping[str, str] = field(default_factory=dict)
+    token_params: Mapping[str, str] = field(default_factory=dict)
+    refresh: Refresh = field(default_factory=Refresh)
+    expires_in_default: int | None = None
+    token_response: TokenResponse = field(default_factory=TokenResponse)
+    extras: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    api_base_url: str | None = None
+    access_page: str | None = None
+    docs: str | None = None
+    notes: str = ""
+
+    @property
+    def needs_discovery(self) -> bool:
+        """Whether endpoints have to be looked up at the issuer: those written down win."""
+        return not (self.authorization_url and self.token_url)
+
+    def at(self, chosen: Mapping[str, str]) -> Provider:
+        """This provider with its variables filled in. Raises SettingsError, naming the one that does not fit."""
+        for name in chosen.keys() - self.variables.keys():
+            raise SettingsError(f"[providers.{self.id}] has no setting {name!r}. Remove it or correct its spelling.")
+        values = {name: _value(self.id, name, about, chosen) for name, about in self.variables.items()}
+        return _filled(self, values)
+
+
+def check_url(url: str, where: str) -> None:
+    """Raise SettingsError unless `url` is https, or http to this very machine. `where` opens the sentence."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if host is None or re.search(r"[\s\\\x00-\x20\x7f-\uffff]", url) or parts.username is not None or parts.fragment:
+        raise SettingsError(f"{where} must be a plain https:// address.")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise SettingsError(f"{where} must begin with https:// (http:// is for 127.0.0.1 only).")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _value(provider: str, name: str, about: Variable, chosen: Mapping[str, str]) -> str:
+    value = chosen.get(name, about.default)
+    if value is None:
+        raise SettingsError(f"[providers.{provider}] needs {name}: {about.prompt or 'a part of its addresses'}.")
+    if _NOT_IN_A_VARIABLE.search(value) or not re.fullmatch(about.pattern, value):
+        raise SettingsError(f"[providers.{provider}] {name} does not look right. Expected: {about.prompt or name}.")
+    return value
+
+
+def _filled(part: Part, values: Mapping[str, str]) -> Part:
+    """A copy with `{name}` replaced in every address, here and in nested parts."""
+    changes: dict[str, Any] = {}
+    for each in fields(part):  # type: ignore[arg-type]
+        value = getattr(part, each.name)
+        if is_dataclass(value):
+            changes[each.name] = _filled(value, values)
+        elif each.name in _URL_KEYS and value:
+            changes[each.name] = re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), value)
+    return replace(part, **changes)  # type: ignore[type-var]

@@ -1,0 +1,120 @@
+"""From a TOML table to a Provider: strict, and in sentences.
+
+A key that a description does not have is refused with the nearest one that exists, so that a slip of the pen cannot
+silently switch something off. The dataclasses in `gateway.providers.provider` are the schema; there is no second one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from gateway.errors import SettingsError
+from gateway.providers.provider import Provider, Variable, check_url
+
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def read_provider(provider_id: str, table: Mapping[str, Any], where: str) -> Provider:
+    """Read one description. `where` names the file or table in errors. Raises SettingsError."""
+    if not _ID.fullmatch(provider_id):
+        raise SettingsError(f"{where}: a provider's name is lower-case letters, digits, - and _; got {provider_id!r}.")
+    if "id" in table:
+        raise SettingsError(f"{where}: remove the key id: a provider is named by its file or table.")
+    provider: Provider = _read(Provider, {"id": provider_id, "name": provider_id, **table}, where, "")
+    _check(provider, where)
+    return provider
+
+
+def _read(shape: Any, table: Any, where: str, path: str) -> Any:
+    if not isinstance(table, Mapping):
+        raise SettingsError(f"{where}: {path.rstrip('.')} must be a table.")
+    hints = get_type_hints(shape)
+    for key in table.keys() - hints.keys():
+        near = difflib.get_close_matches(str(key), hints, n=1)
+        raise SettingsError(f"{where}: unknown key {path}{key}." + (f" Did you mean {near[0]}?" if near else ""))
+    for each in fields(shape):
+        if each.default is MISSING and each.default_factory is MISSING and each.name not in table:
+            raise SettingsError(f"{where}: the key {path}{each.name} is missing.")
+    return shape(**{key: _value(hints[key], value, where, f"{path}{key}") for key, value in table.items()})
+
+
+def _value(kind: Any, value: Any, where: str, key: str) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _value(next(a for a in arguments if a is not type(None)), value, where, key)
+    if is_dataclass(kind):
+        return _read(kind, value, where, f"{key}.")
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise SettingsError(f"{where}: {key} must be one of {', '.join(arguments)}.")
+    if origin is tuple:
+        return tuple(_plain(str, item, where, key, "a list of texts") for item in _plain(list, value, where, key))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        table = _plain(dict, value, where, key, "a table")
+        return {str(name): _value(arguments[1], item, where, f"{key}.{name}") for name, item in table.items()}
+    return _plain(kind, value, where, key)
+
+
+_WORDS = {str: "text", bool: "true or false", int: "a whole number", list: "a list", dict: "a table"}
+
+
+def _plain(kind: type, value: Any, where: str, key: str, expected: str | None = None) -> Any:
+    if type(value) is not kind:
+        raise SettingsError(f"{where}: {key} must be {expected or _WORDS[kind]}.")
+    return value
+
+
+def _check(provider: Provider, where: str) -> None:
+    """What the types cannot say: addresses are safe, patterns compile, there is a way to the endpoints."""
+    for name, about in provider.variables.items():
+        _check_pattern(about.pattern, where, f"variables.{name}.pattern")
+    for name, pattern in provider.extras.items():
+        _check_pattern(pattern, where, f"extras.{name}")
+    if provider.needs_discovery and not provider.issuer:
+        raise SettingsError(f"{where}: give issuer, or authorization_url and token_url.")
+    for key, url in _addresses(_sample(provider)).items():
+        check_url(url, f"{where}: {key}")
+    source = provider.identity.source if provider.identity else None
+    if source == "introspection" and not provider.introspection:
+        raise SettingsError(f'{where}: identity.source = "introspection" needs introspection.url.')
+    if source == "userinfo" and not provider.userinfo_url and not provider.needs_discovery:
+        raise SettingsError(f'{where}: identity.source = "userinfo" needs userinfo_url.')
+    if provider.identity and not provider.identity.account_id:
+        raise SettingsError(f"{where}: identity.account_id must name at least one claim.")
+
+
+def _check_pattern(pattern: str, where: str, key: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise SettingsError(f"{where}: {key} is not a regular expression: {error}.") from None
+
+
+def _sample(provider: Provider) -> Provider:
+    """The provider as it is before the operator chose anything; variables without a default become a plain word."""
+    words = {
+        name: Variable(about.pattern if about.default else ".*", about.default or "x", about.prompt)
+        for name, about in provider.variables.items()
+    }
+    return replace(provider, variables=words).at({})
+
+
+def _addresses(provider: Provider) -> dict[str, str]:
+    found = {
+        "authorization_url": provider.authorization_url,
+        "token_url": provider.token_url,
+        "issuer": (provider.issuer or "").replace("{tid}", "tid"),
+        "discovery_url": provider.discovery_url,
+        "jwks_url": provider.jwks_url,
+        "userinfo_url": provider.userinfo_url,
+        "introspection.url": provider.introspection and provider.introspection.url,
+        "revocation.url": provider.revocation and provider.revocation.url,
+        "refresh.url": provider.refresh.url,
+    }
+    return {key: url for key, url in found.items() if url}
