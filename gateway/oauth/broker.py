@@ -1,0 +1,131 @@
+"""Answers "a live token for this person and this need". The only thing that hands one out.
+
+On the path of every call: a credential that was good a moment ago is returned without a lock and without I/O. Else
+the row is read and checked; a token that is about to end is still handed out while its successor is fetched; one that
+has ended is waited for. What cannot be had comes back as a value: a link to connect, or the error.
+
+Below: live_tokens, grants, refresher, flows. Above: the executor.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError, ProviderUnavailableError
+from gateway.oauth.apps import Apps
+from gateway.oauth.flows import Flows
+from gateway.oauth.grants import Grants
+from gateway.oauth.refresher import Refresher
+from gateway.store.connection_rows import ConnectionRows
+from gateway.types import (
+    Call,
+    Connection,
+    ConnectionStatus,
+    Credential,
+    CredentialKind,
+    NeedsConnection,
+    Requirement,
+    TokenSet,
+)
+
+_WIDEST_MARGIN = timedelta(minutes=5)
+_SHARE_OF_LIFE = 0.2
+_WHILE_REFRESHING = timedelta(seconds=1)
+
+
+class Broker:
+    """Fulfils `gateway.executor.Credentials`."""
+
+    def __init__(
+        self, rows: ConnectionRows, grants: Grants, *, flows: Flows, apps: Apps, refresher: Refresher, clock: Clock
+    ) -> None:
+        self._rows = rows
+        self._grants = grants
+        self._live = grants.live
+        self._flows = flows
+        self._apps = apps
+        self._refresher = refresher
+        self._clock = clock
+
+    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError:
+        """A credential that covers the need, where to get one, or why there is none. Never raises a GatewayError."""
+        if live := self._live.find(call.principal, requirement):
+            return live
+        try:
+            return await self._look_up(call, requirement)
+        except GatewayError as error:
+            return error
+
+    async def _look_up(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection:
+        seen = self._live.changes
+        connection = await self._rows.find(call.principal, requirement.provider, requirement.kind)
+        if problem := self._problem(connection, requirement):
+            return await self._ask(call, requirement, connection, problem)
+        assert connection is not None, "no connection is a problem"
+        tokens = self._grants.open(connection)
+        now, due = self._clock.now(), _due(connection, tokens)
+        if due is None or now < due:
+            return self._live.remember(connection, tokens, requirement.scopes, until=due, seen=seen)
+        if connection.expires_at is not None and now < connection.expires_at:
+            self._refresher.start(connection)
+            soon = min(now + _WHILE_REFRESHING, connection.expires_at)
+            return self._live.remember(connection, tokens, requirement.scopes, until=soon, seen=seen)
+        return await self._renew(call, requirement, connection)
+
+    async def _renew(self, call: Call, requirement: Requirement, expired: Connection) -> Credential | NeedsConnection:
+        connection = await self._refresher.refreshed(expired)
+        if problem := self._problem(connection, requirement):
+            return await self._ask(call, requirement, connection, problem)
+        assert connection is not None, "no connection is a problem"
+        if connection.expires_at is not None and self._clock.now() >= connection.expires_at:
+            raise ProviderUnavailableError(
+                f"{self._apps.display_name(requirement.provider)} renewed the access, but only for a moment. Try again."
+            )
+        seen = self._live.changes
+        tokens = self._grants.open(connection)
+        return self._live.remember(connection, tokens, requirement.scopes, until=_due(connection, tokens), seen=seen)
+
+    def _problem(self, connection: Connection | None, requirement: Requirement) -> str | None:
+        """Why this connection does not do, as the beginning of what the person is told; None if it does."""
+        name = self._apps.display_name(requirement.provider)
+        if connection is None:
+            return f"No {name} account is connected yet."
+        if connection.status is not ConnectionStatus.ACTIVE:
+            return connection.status_reason or f"The {name} connection has ended."
+        if requirement.kind is CredentialKind.API_KEY:
+            return None
+        provider = self._apps.find(requirement.provider)
+        missing = provider.scopes.missing(requirement.scopes, connection.scopes) if provider else frozenset()
+        if missing:
+            return f"The connected {name} account has not granted {', '.join(sorted(missing))}."
+        return None
+
+    async def _ask(
+        self, call: Call, requirement: Requirement, connection: Connection | None, problem: str
+    ) -> NeedsConnection:
+        """A link to our own page. It asks for what was granted before as well, so that a yes loses nothing."""
+        granted = connection.scopes if connection else frozenset()
+        wanted = replace(requirement, scopes=requirement.scopes | granted)
+        flow = await self._flows.begin(call.principal, call.client.name, wanted, call.tool)
+        name = self._apps.display_name(requirement.provider)
+        act = "enter your API key" if requirement.kind is CredentialKind.API_KEY else "connect it"
+        return NeedsConnection(
+            url=await self._flows.url(flow),
+            flow_id=flow.id,
+            provider=requirement.provider,
+            provider_name=name,
+            message=f"{problem} Open the link to {act}, then call {call.tool} again.",
+        )
+
+
+def _due(connection: Connection, tokens: TokenSet) -> datetime | None:
+    """When the token wants renewing: a margin before its end, spread a little so that not all fall due at once."""
+    if connection.expires_at is None:
+        return None
+    if tokens.refresh_token is None:
+        return connection.expires_at
+    life = max(connection.expires_at - connection.updated_at, timedelta(0))
+    return connection.expires_at - min(_WIDEST_MARGIN, life * _SHARE_OF_LIFE) * random.uniform(1.0, 1.2)  # noqa: S311

@@ -1,0 +1,140 @@
+"""The one way out to providers: a shared connection pool that is bounded in every direction.
+
+Clients are short-lived, one a request, so that nothing of one person can stay in an object that serves another; the
+pool and the TLS context (tens of milliseconds to build) outlive them in `ProviderTransport`. A body is read to
+`BODY_LIMIT` bytes and no further, also after decompression. Redirects are not followed, the environment's proxies
+and cookies do not apply.
+
+Below: httpx2. Above: client, discovery, identity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+import zlib
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from gateway.secret import Secret
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 256 * 1024
+TIMEOUT = 10.0
+"""Seconds for a whole request, from name look-up to the last byte. Shorter than a refresh lease."""
+
+
+class BodyTooLargeError(httpx2.TransportError):
+    """The answer is longer than any honest one."""
+
+
+class ProviderTransport(httpx2.AsyncBaseTransport):
+    """A pool that many short-lived clients share: leaving a client does not close it, `close()` does."""
+
+    def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._ssl_context = ssl_context
+        self._pool: httpx2.AsyncHTTPTransport | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._pool is None:
+            context = self._ssl_context or httpx2.create_ssl_context(trust_env=False)
+            self._pool = httpx2.AsyncHTTPTransport(verify=context, trust_env=False)
+        request.headers["Accept-Encoding"] = "identity"
+        response = await self._pool.handle_async_request(request)
+        try:
+            body = await _read(response)
+        finally:
+            await response.aclose()
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in _FRAMING]
+        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """A client was left; the pool stays."""
+
+    async def aclose(self) -> None:
+        """A client was closed; the pool stays."""
+
+    async def close(self) -> None:
+        """Close the pool. For the end of the process."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+
+_FRAMING = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
+
+
+async def _read(response: httpx2.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.stream:  # type: ignore[union-attr]
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise BodyTooLargeError(f"the answer is longer than {BODY_LIMIT} bytes")
+    if response.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
+        return _inflate(bytes(body))
+    return bytes(body)
+
+
+def _inflate(body: bytes) -> bytes:
+    """Some servers compress unasked. Never more than the limit comes out, however much is packed in."""
+    try:
+        decoded = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, BODY_LIMIT + 1)
+    except zlib.error:
+        raise httpx2.DecodingError("the answer is not what its Content-Encoding says") from None
+    if len(decoded) > BODY_LIMIT:
+        raise BodyTooLargeError(f"the answer is longer than {BODY_LIMIT} bytes")
+    return decoded
+
+
+async def get_json(transport: ProviderTransport, url: str, token: Secret | None = None) -> dict[str, Any] | None:
+    """The JSON object at a URL, or None where there is none to be had. `token` is sent as a bearer."""
+    headers = {"Accept": "application/json"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token.reveal()}"
+    try:
+        async with (
+            asyncio.timeout(TIMEOUT),
+            httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client,
+        ):
+            response = await client.get(url, headers=headers)
+    except (httpx2.HTTPError, TimeoutError) as error:
+        log.warning("%s could not be read: %s", url, type(error).__name__)
+        return None
+    return json_object(response.content) if response.is_success else None
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object that `body` is, or None. UTF-8 whatever a header says (RFC 8259); a key twice is refused."""
+    try:
+        found = json.loads(body.decode("utf-8"), object_pairs_hook=_no_key_twice)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def at_path(table: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path, or None."""
+    found: Any = table
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found

@@ -1,0 +1,102 @@
+"""Opened credentials, for as long as using them needs no second look: the fast path of every call.
+
+In memory only, at most `HELD_FOR` and never past the moment a refresh is due; another process's change is seen at the
+latest when that time is over. Whoever changes a connection in this process calls `forget`, and a reader that began
+before the change cannot put the former credential back.
+
+Below: the vocabulary. Above: grants (which forgets), broker (which remembers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from gateway.clock import Clock
+from gateway.types import Connection, Credential, CredentialKind, Principal, Requirement, TokenSet
+
+HELD_FOR = timedelta(seconds=30)
+
+Key = tuple[str, str, str, str, CredentialKind]
+
+
+@dataclass(slots=True)
+class _Live:
+    """`tokens` keeps the Secrets alive that the log's redactor looks for; `met` are needs already found covered."""
+
+    credential: Credential
+    tokens: TokenSet
+    until: datetime
+    met: set[frozenset[str]] = field(default_factory=set)
+
+
+class LiveTokens:
+    """Credentials by person, provider and kind."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._live: dict[Key, _Live] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self.changes = 0
+        """Grows with every `forget`. Read it before the row, and hand it to `remember`."""
+
+    def find(self, principal: Principal, requirement: Requirement) -> Credential | None:
+        """The credential, if this very need was found covered a moment ago."""
+        live = self._live.get(_key(principal, requirement.provider, requirement.kind))
+        if live is None or requirement.scopes not in live.met or self._clock.now() >= live.until:
+            return None
+        return live.credential
+
+    def remember(
+        self, connection: Connection, tokens: TokenSet, met: frozenset[str], *, until: datetime | None, seen: int
+    ) -> Credential:
+        """Make the credential of an opened connection, and keep it until then, unless something changed meanwhile.
+
+        `met` are scopes that it is known to cover; `seen` is what `changes` was before the row was read.
+        """
+        latest = self._clock.now() + HELD_FOR
+        credential = to_credential(connection, tokens)
+        if seen == self.changes:
+            key = _key(connection.principal, connection.provider, connection.kind)
+            live = self._live.get(key)
+            same = live is not None and live.credential.token == credential.token
+            known = live.met if live is not None and same else set()
+            self._live[key] = _Live(credential, tokens, min(latest, until or latest), known | {met})
+            self._sweep_later()
+        return credential
+
+    def forget(self, principal: Principal, provider: str) -> None:
+        """Drop what is held for this person at this provider: their connection has changed."""
+        self.changes += 1
+        for kind in CredentialKind:
+            self._live.pop(_key(principal, provider, kind), None)
+
+    def _sweep_later(self) -> None:
+        """Plaintext does not outlive its time in memory, even when nobody asks for it again."""
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(HELD_FOR.total_seconds() + 1, self._drop_old)
+
+    def _drop_old(self) -> None:
+        self._sweep = None
+        now = self._clock.now()
+        self._live = {key: live for key, live in self._live.items() if live.until > now}
+        if self._live:
+            self._sweep_later()
+
+
+def to_credential(connection: Connection, tokens: TokenSet) -> Credential:
+    """What a tool is given. Never the refresh token."""
+    return Credential(
+        provider=connection.provider,
+        token=tokens.access_token.reveal(),
+        scopes=connection.scopes,
+        account=connection.account_label,
+        expires_at=connection.expires_at,
+        extras=MappingProxyType(dict(tokens.extras)),
+    )
+
+
+def _key(principal: Principal, provider: str, kind: CredentialKind) -> Key:
+    return principal.tenant, principal.issuer, principal.subject, provider, kind

@@ -1,0 +1,227 @@
+"""A token endpoint's answer: read strictly, or classified.
+
+Providers answer in many ways, and some of them are wrong: errors with status 200, errors without `error`, lives of
+"3600", 0 or 1e30, HTML from a proxy. Every answer ends here as a TokenAnswer or as a TokenEndpointError of one of
+three kinds, because they call for three different things: a new consent, the operator, or patience.
+
+Pure: no I/O. Below: `gateway.providers`. Above: client.
+Source: RFC 6749 sections 5.1 and 5.2, and the vendors' pages named in the catalogue.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+from gateway.oauth.http import at_path, json_object
+from gateway.providers.provider import Provider
+from gateway.redaction import Redactor
+from gateway.secret import Secret
+from gateway.types import TokenSet
+
+SHORTEST_LIFE = timedelta(seconds=30)
+LONGEST_LIFE = timedelta(days=90)
+LONGEST_WAIT = timedelta(minutes=15)
+
+_TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+_REFUSED = {
+    "invalid_grant",
+    "bad_refresh_token",
+    "bad_verification_code",
+    "invalid_refresh_token",
+    "token_expired",
+    "token_revoked",
+}
+_MISCONFIGURED = {
+    "access_denied",
+    "incorrect_client_credentials",
+    "invalid_client",
+    "invalid_client_id",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "redirect_uri_mismatch",
+    "unauthorized_client",
+    "unsupported_grant_type",
+}
+
+
+class ErrorKind(StrEnum):
+    REFUSED = "refused"  # the grant is gone: the person has to connect again
+    MISCONFIGURED = "misconfigured"  # our registration is wrong: the operator has to act
+    UNAVAILABLE = "unavailable"  # everything else: keep the tokens and try later
+
+
+class TokenEndpointError(Exception):
+    """The provider did not give a token. `code` is safe to show; `detail` is the provider's text, for the log."""
+
+    def __init__(
+        self, kind: ErrorKind, code: str, *, status: int | None = None, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(f"{kind.value}: {code}" + (f" (HTTP {status})" if status else ""))
+        self.kind = kind
+        self.code = code
+        self.status = status
+        self.retry_after = retry_after
+        self.detail = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """What a provider granted. `scopes` is None where it named none, which means those that were asked for."""
+
+    access_token: Secret
+    refresh_token: Secret | None
+    id_token: Secret | None
+    expires_at: datetime | None
+    scopes: frozenset[str] | None
+    extras: Mapping[str, str]
+    claims: Mapping[str, str]
+    """The parts of the answer that name the account, where the provider's identity comes from the answer."""
+
+    def tokens(self, provider: Provider, asked: frozenset[str], former: TokenSet | None = None) -> TokenSet:
+        """The TokenSet to keep. What a refresh answer leaves out is carried over from the former one."""
+        granted = asked if self.scopes is None else self.scopes | (asked & set(provider.scopes.unlisted))
+        return TokenSet(
+            access_token=self.access_token,
+            refresh_token=self.refresh_token or (former.refresh_token if former else None),
+            expires_at=self.expires_at,
+            scopes=granted,
+            extras={**(former.extras if former else {}), **self.extras},
+        )
+
+
+def read_answer(
+    provider: Provider, status: int, headers: Mapping[str, str], body: bytes, sent_at: datetime
+) -> TokenAnswer:
+    """Read one answer. `sent_at` is when the request left: lives are counted from there, by our own clock."""
+    found = json_object(body)
+    if error := _error(provider, status, headers, found, sent_at):
+        raise error
+    answer = found or {}
+    shape = provider.token_response
+    access_token = _token(answer, shape.access_token)
+    if access_token is None:
+        raise TokenEndpointError(ErrorKind.UNAVAILABLE, "no_access_token", status=status)
+    token_type = at_path(answer, shape.token_type)
+    if token_type is not None and str(token_type).lower() not in shape.token_types:
+        raise TokenEndpointError(ErrorKind.MISCONFIGURED, "unsupported_token_type", status=status)
+    return TokenAnswer(
+        access_token=access_token,
+        refresh_token=_token(answer, shape.refresh_token),
+        id_token=_token(answer, shape.id_token),
+        expires_at=_expiry(provider, at_path(answer, shape.expires_in), sent_at),
+        scopes=_scopes(at_path(answer, shape.scope), provider.scopes.separator),
+        extras=_extras(provider, answer),
+        claims=_claims(provider, answer),
+    )
+
+
+def _error(
+    provider: Provider, status: int, headers: Mapping[str, str], found: dict[str, Any] | None, now: datetime
+) -> TokenEndpointError | None:
+    code = _error_code(found or {})
+    if found is not None and code is None and 200 <= status < 300:
+        return None
+    wait = _retry_after(headers.get("retry-after"), now)
+    error = TokenEndpointError(_kind(provider, status, code), code or f"http_{status}", status=status, retry_after=wait)
+    description = (found or {}).get("error_description") or (found or {}).get("message")
+    error.detail = description if isinstance(description, str) else ""
+    return error
+
+
+def _kind(provider: Provider, status: int, code: str | None) -> ErrorKind:
+    if status >= 500 or status in {408, 425, 429}:
+        return ErrorKind.UNAVAILABLE
+    if code in _REFUSED or code in provider.refused:
+        return ErrorKind.REFUSED
+    return ErrorKind.MISCONFIGURED if code in _MISCONFIGURED else ErrorKind.UNAVAILABLE
+
+
+def _error_code(found: Mapping[str, Any]) -> str | None:
+    """The error's name in any of the shapes that are about: `error` as text, as an object, as a flag; or none."""
+    error = found.get("error")
+    if isinstance(error, Mapping):
+        error = error.get("code") or error.get("type") or error.get("status") or "unexpected"
+    elif error is None or error is True or error is False:
+        failed = error is True or found.get("ok") is False
+        error = found.get("errorType") or found.get("status") if "access_token" not in found or failed else None
+        error = error or ("unexpected" if failed else None)
+    if error is None:
+        return None
+    return str(error) if _CODE.fullmatch(str(error)) else "unexpected"
+
+
+def _retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """RFC 9110 section 10.2.3: seconds or a date. At most a quarter of an hour is believed."""
+    if not value:
+        return None
+    try:
+        wait = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(wait, timedelta(0)), LONGEST_WAIT)
+
+
+def _token(answer: Mapping[str, Any], path: str) -> Secret | None:
+    """A token, None where there is none. What cannot travel in a header is an error, and not a token."""
+    value = at_path(answer, path)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise TokenEndpointError(ErrorKind.UNAVAILABLE, "malformed_token")
+    return Secret(value)
+
+
+def _expiry(provider: Provider, value: Any, sent_at: datetime) -> datetime | None:
+    """When the token ends. A life that makes no sense counts as none given: it is no reason to lose a token."""
+    try:
+        seconds = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = 0.0
+    if not math.isfinite(seconds) or seconds <= 0:
+        if provider.expires_in_default is None:
+            return None
+        seconds = provider.expires_in_default
+    life = timedelta(seconds=min(seconds, LONGEST_LIFE.total_seconds()))
+    return sent_at + max(life, SHORTEST_LIFE)
+
+
+def _scopes(value: Any, separator: str) -> frozenset[str] | None:
+    if isinstance(value, str):
+        return frozenset(value.replace(separator, " ").split()) or None
+    if isinstance(value, list):
+        return frozenset(scope for scope in value if isinstance(scope, str) and scope) or None
+    return None
+
+
+def _extras(provider: Provider, answer: Mapping[str, Any]) -> dict[str, str]:
+    """The fields that calls need. One that does not match its pattern is left out: a call could send a token there."""
+    found = {name: _text(at_path(answer, name)) for name in provider.extras}
+    return {name: value for name, value in found.items() if value and re.fullmatch(provider.extras[name], value)}
+
+
+def _claims(provider: Provider, answer: Mapping[str, Any]) -> dict[str, str]:
+    identity = provider.identity
+    if identity is None or identity.source != "token":
+        return {}
+    found = {path: _text(at_path(answer, path)) for path in (*identity.account_id, *identity.label)}
+    return {path: value for path, value in found.items() if value}
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def safe_detail(text: str, *secrets: Secret | None) -> str:
+    """A provider's own words, fit for a log: without what we sent, on one line, at most 300 characters."""
+    clean = Redactor([secret.reveal() for secret in secrets if secret], shapes=True).redact(text)
+    return "".join(c if c.isprintable() else " " for c in clean)[:300]

@@ -1,0 +1,187 @@
+"""A person, a gateway's OAuth side put together as in production, and an authorization server on a real port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from gateway.audit import AuditLog
+from gateway.clock import MovableClock
+from gateway.oauth.apps import Apps, ProviderSettings
+from gateway.oauth.broker import Broker
+from gateway.oauth.client import OAuthClient
+from gateway.oauth.connections import Connections
+from gateway.oauth.consent import Consent
+from gateway.oauth.discovery import Discovery
+from gateway.oauth.flows import Flows
+from gateway.oauth.grants import Grants
+from gateway.oauth.http import ProviderTransport
+from gateway.oauth.identity import Accounts
+from gateway.oauth.live_tokens import LiveTokens
+from gateway.oauth.refresher import Refresher
+from gateway.providers.catalogue import Catalogue
+from gateway.secret import Secret
+from gateway.store.store import Store
+from gateway.testing.authorization_server import AuthorizationServer
+from gateway.testing.browser import Browser
+from gateway.testing.grants import RegisteredClient
+from gateway.testing.serving import serving
+from gateway.toolkit.context import NullChannel
+from gateway.types import Call, Client, Credential, Flow, NeedsConnection, Principal, Requirement
+from gateway.vault.key_sources import new_key
+from gateway.vault.keyring import Keyring
+from gateway.vault.vault import Vault
+
+ALICE = Principal("https://login.example.com", "alice")
+BOB = Principal("https://login.example.com", "bob")
+BASE_URL = "http://127.0.0.1:9"
+CALLBACK = f"{BASE_URL}/oauth/callback/acme"
+
+
+class House:
+    """Everything between the executor and the provider, with one provider called acme."""
+
+    def __init__(
+        self, store: Store, vault: Vault, clock: MovableClock, tables: Mapping[str, Any], settings: ProviderSettings
+    ) -> None:
+        self.store, self.vault, self.clock = store, vault, clock
+        self.transport = ProviderTransport()
+        self.audit = AuditLog(store.audit.append, clock)
+        self.client = OAuthClient(self.transport, clock)
+        self.live = LiveTokens(clock)
+        self.grants = Grants(store.connections, vault, self.live, clock)
+        self.apps = Apps(Catalogue.load(tables), {"acme": settings}, Discovery(self.transport, clock))
+        accounts = Accounts(self.client, self.transport, clock)
+        self.flows = Flows(
+            store.flows,
+            self.grants,
+            apps=self.apps,
+            consent=Consent(self.client, accounts, self.grants, vault),
+            audit=self.audit,
+            clock=clock,
+            base_url=_base_url,
+        )
+        self.refresher = Refresher(
+            store.connections, self.grants, apps=self.apps, client=self.client, audit=self.audit, clock=clock
+        )
+        self.broker = Broker(
+            store.connections, self.grants, flows=self.flows, apps=self.apps, refresher=self.refresher, clock=clock
+        )
+        self.connections = Connections(
+            store.connections, self.grants, apps=self.apps, client=self.client, audit=self.audit
+        )
+
+    async def close(self) -> None:
+        await self.refresher.close()
+        await self.flows.close()
+        await self.connections.close()
+        await self.audit.close()
+        await self.transport.close()
+
+    async def credential(
+        self, *scopes: str, principal: Principal = ALICE, provider: str = "acme"
+    ) -> Credential | NeedsConnection | Exception:
+        requirement = Requirement(provider, scopes=frozenset(scopes))
+        return await self.broker.credential(call_of(principal), requirement)
+
+    async def begin(self, *scopes: str, principal: Principal = ALICE) -> Flow:
+        return await self.flows.begin(principal, "test host", Requirement("acme", scopes=frozenset(scopes)), "tool")
+
+    async def come_back(self, flow: Flow, user: str = "alice", *, approve: bool = True) -> Returned:
+        """Press Connect and go through the provider's pages up to the redirect to us."""
+        started = await self.flows.start(flow.id, flow.principal)
+        async with Browser() as browser:
+            page = await browser.consent(started.authorization_url, user, approve=approve, stop_at=CALLBACK)
+        return Returned(dict(parse_qsl(urlsplit(page.url).query)), started.browser_token.reveal())
+
+    async def connect(self, *scopes: str, principal: Principal = ALICE, user: str = "alice") -> Flow:
+        flow = await self.begin(*scopes, principal=principal)
+        back = await self.come_back(flow, user)
+        return await self.flows.complete("acme", back.query, back.browser, principal)
+
+    async def actions(self, principal: Principal = ALICE) -> list[str]:
+        """What the audit says was done, sorted: the clock stands still."""
+        await self.audit.flush()
+        return sorted(event.action for event in await self.store.audit.list_latest(principal))
+
+
+@dataclass(frozen=True)
+class Returned:
+    query: dict[str, str]
+    browser: str
+
+
+def call_of(principal: Principal = ALICE) -> Call:
+    return Call(principal, Client("test host"), "tool", {}, "call-1", NullChannel())
+
+
+async def _base_url() -> str:
+    return BASE_URL
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault(Keyring([new_key()]))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'gateway.db'}"
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    store = await Store.open(database)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def server(clock: MovableClock) -> AuthorizationServer:
+    server = AuthorizationServer(RegisteredClient("our id", "our secret", (CALLBACK,)), clock=clock)
+    server.behaviour.access_lifetime = timedelta(hours=1)
+    return server
+
+
+@pytest.fixture
+async def issuer(server: AuthorizationServer) -> AsyncIterator[str]:
+    async with serving(server) as url:
+        yield url
+
+
+SETTINGS = ProviderSettings(client_id="our id", client_secret=Secret("our secret"), name="Acme")
+
+
+@pytest.fixture
+async def house(store: Store, vault: Vault, clock: MovableClock, issuer: str) -> AsyncIterator[House]:
+    """Acme is configured by its issuer alone."""
+    house = House(store, vault, clock, {}, replace(SETTINGS, issuer=issuer))
+    yield house
+    await house.close()
+
+
+@pytest.fixture
+def house_of(store: Store, vault: Vault, clock: MovableClock) -> Any:
+    """Makes a house whose acme is described by a table."""
+
+    @asynccontextmanager
+    async def make(table: Mapping[str, Any], settings: ProviderSettings = SETTINGS) -> AsyncIterator[House]:
+        house = House(store, vault, clock, {"acme": table}, settings)
+        try:
+            yield house
+        finally:
+            await house.close()
+
+    return make
