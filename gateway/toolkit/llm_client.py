@@ -16,9 +16,9 @@ from __future__ import annotations
 import time
 import urllib.parse
 import uuid
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import GatewayError
@@ -31,10 +31,11 @@ _SECONDS = 30.0  # for every request but a tool call, which brings its own limit
 
 @dataclass(frozen=True, slots=True)
 class BoundGateway:
-    """A gateway, and the key of one app at it."""
+    """A gateway, and the key of one app at it. `tell` is told what a person at the terminal has to know."""
 
     base_url: str
     app_key: Secret
+    tell: Callable[[str], None] = field(default=lambda _: None)
 
 
 _bound: list[BoundGateway] = []
@@ -66,6 +67,7 @@ class LLMClient:
             raise ValueError(f"Unsupported protocol {protocol!r}. Use one of {', '.join(_PROTOCOLS)}.")
         gateway = _bound[-1] if _bound else BoundGateway(base_url or "", Secret(api_key))
         self._line = AppLine(gateway.base_url, gateway.app_key)
+        self._tell = gateway.tell
         self.base_url = self._line.base_url
         self.idle_timeout = idle_timeout
 
@@ -76,20 +78,26 @@ class LLMClient:
         body = {"external_user_id": external_user_id}
         if developer_redirect_url:
             body["developer_redirect_url"] = developer_redirect_url
-        return self._post(f"oauth/confirmation/{_quote(platform_id)}/", body)
+        begun = self._post(f"oauth/confirmation/{_quote(platform_id)}/", body)
+        self._tell(f"To connect {begun.get('provider_name')}, open {begun.get('authorization_url')}")
+        return begun
 
     def wait_for_connection(
         self, platform_id: str, external_user_id: str, timeout: float = 300, poll_interval: float = 2
     ) -> dict[str, Any]:
         """The person's connection, as soon as there is one. `timeout` and `poll_interval` are in seconds."""
         deadline = time.monotonic() + timeout
+        self._tell(f"Waiting until {platform_id} is connected …")
         while (left := deadline - time.monotonic()) > 0:
             try:
-                return {"status": "completed", **self.get_user_tokens(platform_id, external_user_id)}
+                account = self.get_user_tokens(platform_id, external_user_id)
             except GatewayError as error:
                 if error.code != "not_connected":
                     raise
-            time.sleep(min(poll_interval, left))
+                time.sleep(min(poll_interval, left))
+            else:
+                self._tell(f"{platform_id} is connected.")
+                return {"status": "completed", **account}
         raise TimeoutError(
             f"Nobody connected {platform_id} for {external_user_id} within {timeout:g} s. "
             "Begin again with initiate_oauth_connection and open its authorization_url."

@@ -78,7 +78,7 @@ class Consents:
         """`POST oauth/confirmation/{platform_id}/`"""
         body = await json_object(request)
         principal = self._users.user(app, external_user_id(body.get("external_user_id")))
-        requirement = self._requirement(request.path_params["platform_id"])
+        requirement = self._requirement(_provider(request))
         wanted = optional_text(body, "developer_redirect_url")
         return_url = self._return_urls.find(wanted) if wanted else None
         flow = await self._flows.begin(principal, app, requirement, None, return_url)
@@ -92,7 +92,7 @@ class Consents:
 
     async def tokens(self, app: str, request: Request) -> Response:
         """`GET oauth/tokens/{platform_id}/{external_user_id}/`"""
-        provider, user = request.path_params["platform_id"], user_in_path(request)
+        provider, user = _provider(request), user_in_path(request)
         principal = self._users.user(app, user)
         connection, tokens = await self._find(principal, provider)
         if connection is None:
@@ -132,3 +132,8 @@ class Consents:
         kind = CredentialKind.API_KEY if kinds == {CredentialKind.API_KEY} else CredentialKind.OAUTH2
         scopes = frozenset[str]().union(*(need.scopes for need in needs if need.kind is kind))
         return Requirement(provider, kind, scopes)
+
+
+def _provider(request: Request) -> str:
+    """Provider ids are lower case; people write HubSpot."""
+    return str(request.path_params["platform_id"]).strip().lower()

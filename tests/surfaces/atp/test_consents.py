@@ -42,6 +42,17 @@ async def test_a_provider_whose_tools_all_take_api_keys_is_asked_for_one(
         assert (house.flows[0].kind, answer["auth_mode"]) == (CredentialKind.API_KEY, "api_key")
 
 
+async def test_a_provider_may_be_written_in_capitals(serve: Any, app_client: Callable[..., Any]) -> None:
+    async with serve() as house:
+        house.connect("ada")
+
+        await asyncio.to_thread(app_client().initiate_oauth_connection, "HubSpot", "ada")
+        found = await asyncio.to_thread(app_client().get_user_tokens, "HubSpot", "ada")
+
+        assert house.flows[0].provider == "hubspot"
+        assert found["integration_id"] == "connection-0"
+
+
 @pytest.mark.parametrize(
     ("url", "kept"),
     [("https://shop.example/back/done?x=1", True), ("https://evil.example/", False), ("https://shop.example/", False)],
