@@ -35,7 +35,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.clock import Clock, SystemClock
 from gateway.testing.behaviour import Behaviour
 from gateway.testing.gate import Gate
-from gateway.testing.grants import AccessToken, Grants, Issued, Person, RefusalError, RegisteredClient
+from gateway.testing.grants import AccessToken, Grant, Grants, Issued, Person, RefusalError, RegisteredClient
 from gateway.testing.sign_in import Asked, SignIn, issuer_of, read_once
 
 PEOPLE = (Person("alice", "Alice Archer"), Person("bob", "Bob Baker"), Person("carol", "Carol Chen"))
@@ -69,6 +69,10 @@ class AuthorizationServer:
     def register(self, client: RegisteredClient) -> None:
         """Add a client, or change the one of that id."""
         self.clients[client.id] = client
+
+    def issue(self, name: str, scopes: Iterable[str] = (), *, client_id: str = "test") -> Issued:
+        """Tokens of a person without any ceremony, for tests whose subject is something else."""
+        return self.grants.issue(Grant(client_id, self.people[name], frozenset(scopes)))
 
     def count(self, what: str, outcome: str | None = "ok") -> int:
         """How often something was asked: `authorize`, `consent`, `code`, `refresh`, `userinfo`, `introspect`, `revoke`.

@@ -156,6 +156,11 @@ class Grants:
         refresh_token = self._put_refresh(code.grant) if self._behaviour.refreshable else None
         return self._issue(code.grant, code.grant.scopes, refresh_token, code.nonce)
 
+    def issue(self, grant: Grant) -> Issued:
+        """Tokens for a grant that came about some other way."""
+        self._grants.append(grant)
+        return self._issue(grant, grant.scopes, self._put_refresh(grant))
+
     def refresh(self, client_id: str, value: str, scopes: frozenset[str]) -> Issued:
         """A new access token; `scopes` may be fewer than were granted, and empty means all of them."""
         found = self._refresh.get(value)
@@ -189,6 +194,10 @@ class Grants:
     def find_live_refresh(self, value: str) -> RefreshToken | None:
         found = self._refresh.get(value)
         return found if found and not found.rotated and not found.grant.revoked else None
+
+    def leaks_into(self, text: str) -> bool:
+        """Whether a code or token that was ever issued stands in the text."""
+        return any(value in text for value in (*self._codes, *self._access, *self._refresh))
 
     def revoke_all(self, name: str) -> None:
         """End every grant of this person, as they would on the provider's "connected apps" page."""

@@ -377,6 +377,15 @@ async def test_a_closed_gate_holds_token_requests_until_it_opens(app: App, serve
     assert answers == [200]
 
 
+async def test_tokens_without_ceremony_are_as_good_as_others(app: App, server: AuthorizationServer) -> None:
+    issued = server.issue("carol", {"contacts"}, client_id="app")
+
+    assert (await app.userinfo(issued.access_token)).json()["name"] == "Carol Chen"
+    assert (await app.refresh(str(issued.refresh_token))).json()["scope"] == "contacts"
+    assert server.grants.leaks_into(f"Bearer {issued.access_token}")
+    assert not server.grants.leaks_into("Bearer something else")
+
+
 async def test_nothing_it_remembers_prints_a_secret(app: App, server: AuthorizationServer) -> None:
     tokens = await app.tokens()
 
