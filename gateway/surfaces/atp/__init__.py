@@ -1,7 +1,7 @@
 """The ATP protocol: what the published ATP SDK speaks, served over HTTP.
 
 `app_routes` is the app's half: `consents` (begin a consent, see a connection), `tasks` (the tools of a toolkit, and
-calls to them) and `toolkits` (what there is), all behind `door`, which asks for the app's key. `users` says who an
+calls to them) and `toolkits` (what there is), all behind `endpoint`, which asks for the app's key. `users` says who an
 app's users are to us. `shapes` is the wire's JSON, `requests` reads it, `return_urls` is where people may be sent
 back to.
 

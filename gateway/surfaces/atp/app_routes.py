@@ -1,4 +1,4 @@
-"""The paths of the ATP protocol's app half, each with its endpoint, all behind one door.
+"""The paths of the ATP protocol's app half, each with its endpoint, all behind the app's key.
 
 The SDK ends every path in `/` and sends everything that is not POST as GET.
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.surfaces.atp.consents import Consents
-from gateway.surfaces.atp.door import Door, refused
+from gateway.surfaces.atp.endpoint import Endpoint, refused
 from gateway.surfaces.atp.keys import AppKeys
 from gateway.surfaces.atp.tasks import Tasks
 from gateway.surfaces.atp.toolkits import Toolkits
@@ -22,7 +22,6 @@ PREFIX = "/api/v1/atp/llm-client"
 
 def app_routes(keys: AppKeys, consents: Consents, tasks: Tasks, toolkits: Toolkits) -> list[Route]:
     """The routes of the app's half, with full paths."""
-    door = Door(keys)
     served = [
         ("POST", "/oauth/confirmation/{platform_id}/", consents.begin),
         ("GET", "/oauth/tokens/{platform_id}/{user:path}", consents.tokens),
@@ -31,8 +30,8 @@ def app_routes(keys: AppKeys, consents: Consents, tasks: Tasks, toolkits: Toolki
         ("GET", "/developers/toolkits/", toolkits.page),
         ("GET", "/store/toolkits/{toolkit_id}/", toolkits.details),
     ]
-    routes = [Route(PREFIX + path, door.before(serve), methods=[method]) for method, path, serve in served]
-    return [*routes, Route(PREFIX + "/{rest:path}", door.before(_refuse), methods=["GET", "POST", "DELETE"])]
+    routes = [Route(PREFIX + path, Endpoint(keys, serve).answer, methods=[method]) for method, path, serve in served]
+    return [*routes, Route(PREFIX + "/{rest:path}", Endpoint(keys, _refuse).answer, methods=["GET", "POST", "DELETE"])]
 
 
 async def _refuse(_app: str, _request: Request) -> Response:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gateway.audit import AuditLog
 from gateway.surfaces.atp import shapes
-from gateway.surfaces.atp.door import json_answer
+from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import RefusalError, external_user_id, json_object, optional_text, user_in_path
 from gateway.surfaces.atp.return_urls import ReturnUrls
 from gateway.surfaces.atp.users import AppUsers

@@ -1,6 +1,6 @@
 """Which app a key belongs to. A key speaks for every user of its app, so it never belongs in a browser.
 
-Above: `door`. Settings bring the keys; they are compared by digest, in constant time.
+Above: `endpoint`. Settings bring the keys; they are compared by digest, in constant time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads what an app sends, and refuses what cannot be meant. Nothing here knows what a message is for.
 
-A `RefusalError` is an answer: `door` turns it into its HTTP status, `tasks` into a failed task.
+A `RefusalError` is an answer: `endpoint` turns it into its HTTP status, `tasks` into a failed task.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from gateway.executor import Executor
 from gateway.secret import Secret
 from gateway.surfaces.atp import shapes
 from gateway.surfaces.atp.calls import AppCall
-from gateway.surfaces.atp.door import json_answer
+from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import RefusalError, external_user_id, json_object, optional_text, text
 from gateway.surfaces.atp.toolkits import Toolkits
 from gateway.surfaces.atp.users import AppUsers

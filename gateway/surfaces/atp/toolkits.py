@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.access.policy import Policy
 from gateway.surfaces.atp import shapes
-from gateway.surfaces.atp.door import json_answer
+from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import RefusalError
 from gateway.surfaces.atp.users import AppUsers
 from gateway.toolkit.registry import Registry

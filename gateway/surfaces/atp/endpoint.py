@@ -1,4 +1,4 @@
-"""The door of the app's half: asks for the app's key, and turns what went wrong into an answer.
+"""One endpoint of the app's half: asks for the app's key, and turns what went wrong into an answer.
 
 An app's key speaks for all its users, so it belongs in a back end. A request that carries `Origin` comes from a
 browser's script and is refused. Answers are never cached. Below: `keys`. Above: `app_routes`.
@@ -17,26 +17,23 @@ from gateway.surfaces.atp.keys import AppKeys
 from gateway.surfaces.atp.requests import RefusalError
 
 Serve = Callable[[str, Request], Awaitable[Response]]
-"""An endpoint behind the door: gets the app's name and the request."""
+"""What an endpoint is there for: gets the app's name and the request."""
 
 
-class Door:
-    def __init__(self, keys: AppKeys) -> None:
+class Endpoint:
+    """`answer` is what a route calls."""
+
+    def __init__(self, keys: AppKeys, serve: Serve) -> None:
         self._keys = keys
+        self._serve = serve
 
-    def before(self, serve: Serve) -> Callable[[Request], Awaitable[Response]]:
-        """The endpoint that lets an app through to `serve`."""
-
-        async def endpoint(request: Request) -> Response:
-            try:
-                return await serve(await self._app(request), request)
-            except RefusalError as refusal:
-                return refused(refusal.status, refusal.code, str(refusal))
-            except GatewayError as error:
-                status = wire(error).http
-                return refused(status, error.code, error.message)
-
-        return endpoint
+    async def answer(self, request: Request) -> Response:
+        try:
+            return await self._serve(await self._app(request), request)
+        except RefusalError as refusal:
+            return refused(refusal.status, refusal.code, str(refusal))
+        except GatewayError as error:
+            return refused(wire(error).http, error.code, error.message)
 
     async def _app(self, request: Request) -> str:
         if "origin" in request.headers:
