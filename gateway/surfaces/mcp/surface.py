@@ -1,0 +1,74 @@
+"""The MCP surface as the app sees it: one object, three ways to serve.
+
+    server()  the MCP server itself, for a client in the same process
+    http()    Streamable HTTP at /mcp, and HTTP+SSE at /sse and /messages/ for old hosts
+    stdio()   one person, one host, over this process's stdin and stdout
+
+Below: the executor, the registry, the policy. Above: app, cli.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.access.policy import Policy
+from gateway.executor import Executor
+from gateway.surfaces.mcp.calls import Calls
+from gateway.surfaces.mcp.challenge import Challenges, Waits
+from gateway.surfaces.mcp.changes import ListChanges
+from gateway.surfaces.mcp.http import HttpTransport
+from gateway.surfaces.mcp.limits import Limits
+from gateway.surfaces.mcp.listing import Listing
+from gateway.surfaces.mcp.request import Who, principal_of_http
+from gateway.surfaces.mcp.server import GatewayServer, Identity, Keys
+from gateway.surfaces.mcp.stdio import serve_stdio
+from gateway.surfaces.mcp.stdout import claim_stdin, claim_stdout
+from gateway.toolkit.registry import Registry
+from gateway.types import Principal
+
+
+class McpSurface:
+    """Serves the registry's tools over MCP. `state_keys` gives 32-byte keys, the sealing one first; replicas share
+    them. `waits` tells when a person has finished connecting."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        registry: Registry,
+        policy: Policy,
+        waits: Waits,
+        *,
+        state_keys: Keys,
+        identity: Identity,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self._executor = executor
+        self._registry = registry
+        self._policy = policy
+        self._waits = waits
+        self._state_keys = state_keys
+        self._identity = identity
+        self._limits = limits
+
+    def server(self, who: Who) -> GatewayServer:
+        """A server that acts for whomever `who` names for each request."""
+        challenges = Challenges(self._waits, self._limits)
+        return GatewayServer(
+            self._identity,
+            Calls(self._executor, challenges, who, self._limits),
+            Listing(self._registry, self._policy, who, self._limits),
+            ListChanges(self._registry, who, self._limits),
+            challenges,
+            who=who,
+            keys=self._state_keys,
+            limits=self._limits,
+        )
+
+    def http(self, hosts: Iterable[str], origins: Iterable[str]) -> HttpTransport:
+        """Routes and lifespan. `hosts` and `origins` are the Host and Origin values accepted, as in
+        `localhost:8080` and `http://localhost:8080`; a port of `*` is any port."""
+        return HttpTransport(self.server(principal_of_http), hosts, origins, self._limits)
+
+    async def stdio(self, principal: Principal) -> None:
+        """Serve one host until it closes stdin, or SIGTERM. From here on, whatever is printed goes to stderr."""
+        await serve_stdio(self.server(lambda _: principal), claim_stdin(), claim_stdout(), self._limits)
