@@ -1,0 +1,93 @@
+"""The sending side of one request: security headers on what leaves, and what is known about the answer.
+
+A page gets the whole set; every answer gets `nosniff`. A route that needs another value sets the header itself, and
+that one stays. Below: `refusal`. Above: the edge.
+
+Source: Content Security Policy 3; Fetch ("append a request Origin header"); RFC 9111.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from starlette.types import Message, Scope, Send
+
+from gateway.surfaces.refusal import Refusal, media_type, wants_page
+
+
+def content_security_policy(*form_targets: str) -> str:
+    """Nothing but our own script, style and images; forms go to us and to `form_targets`."""
+    forms = " ".join(("'self'", *form_targets))
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        f"form-action {forms}; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_PAGE_HEADERS = (
+    (b"content-security-policy", content_security_policy().encode()),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+_ANSWERS = ("http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start")
+
+
+class Answer:
+    """One request's answer. `status` is 0 until there is one; after `end` whatever the route sends is dropped."""
+
+    __slots__ = ("_ended", "_headers", "_scope", "_send", "status")
+
+    def __init__(self, scope: Scope, headers: Mapping[str, str], send: Send) -> None:
+        self._scope = scope
+        self._headers = headers
+        self._send = send
+        self._ended = False
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if self._ended:
+            return
+        if not self.status and message["type"] in _ANSWERS:
+            self.status = message.get("status", 101 if message["type"] == "websocket.accept" else 403)
+            if message["type"] == "http.response.start":
+                message["headers"] = _guarded(message.get("headers", ()))
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal, unless the route has begun its own answer, and end."""
+        if not self.status:
+            if self._scope["type"] == "http":
+                await self._refuse("http.response", refusal)
+            elif "websocket.http.response" in self._scope.get("extensions", {}):
+                await self._refuse("websocket.http.response", refusal)
+            else:
+                await self.send({"type": "websocket.close", "code": 1008})
+        elif self._scope["type"] == "websocket":
+            await self.send({"type": "websocket.close", "code": 1011})
+        self._ended = True
+
+    async def _refuse(self, prefix: str, refusal: Refusal) -> None:
+        as_page = prefix == "http.response" and wants_page(self._headers)
+        body = refusal.body(as_page=as_page, root=self._scope.get("root_path", ""))
+        headers = {
+            "content-type": media_type(as_page=as_page),
+            "content-length": str(len(body)),
+            "cache-control": "no-store",
+            **refusal.headers,
+        }
+        pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await self.send({"type": f"{prefix}.start", "status": refusal.status, "headers": pairs})
+        await self.send({"type": f"{prefix}.body", "body": body})
+
+
+def _guarded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    guarded = list(headers)
+    present = {name.lower(): value for name, value in guarded}
+    if _NOSNIFF[0] not in present:
+        guarded.append(_NOSNIFF)
+    if present.get(b"content-type", b"").startswith(b"text/html"):
+        guarded += [header for header in _PAGE_HEADERS if header[0] not in present]
+    return guarded

@@ -1,0 +1,60 @@
+"""Which paths exist, and through which door one enters each. What is not listed here is not reachable.
+
+A listed path is exact (`/mcp`), or everything below a folder (`/connect/*`). It doubles as the name of the route in
+the access log, so that no key, flow or code that a path carries is ever written down.
+
+Below: nothing. Above: the edge, which asks; the app, which lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.errors import SettingsError
+
+
+class Entrance(StrEnum):
+    """Who must be known before the route is entered."""
+
+    PROGRAM = "program"
+    BROWSER = "browser"
+    PUBLIC = "public"
+
+
+class Door(NamedTuple):
+    path: str
+    entrance: Entrance
+
+
+class Doors:
+    """The list. Raises SettingsError for a path that is listed twice or would open everything."""
+
+    def __init__(self, *, program: Iterable[str] = (), browser: Iterable[str] = (), public: Iterable[str] = ()) -> None:
+        listed = [Door(path, Entrance.PROGRAM) for path in program]
+        listed += [Door(path, Entrance.BROWSER) for path in browser]
+        listed += [Door(path, Entrance.PUBLIC) for path in public]
+        for door in listed:
+            _check(door, listed)
+        self._exact = {door.path: door for door in listed if not door.path.endswith("/*")}
+        folders = sorted((door for door in listed if door.path.endswith("/*")), key=lambda door: -len(door.path))
+        self._folders = [(door.path[:-1], door) for door in folders]
+
+    def find(self, path: str) -> Door | None:
+        """The door for a routed path; the longest match wins. None: there is no such path."""
+        found = self._exact.get(path)
+        if found is not None:
+            return found
+        return next((door for folder, door in self._folders if path.startswith(folder) and path != folder), None)
+
+    def __iter__(self) -> Iterator[Door]:
+        yield from self._exact.values()
+        yield from (door for _, door in self._folders)
+
+
+def _check(door: Door, listed: list[Door]) -> None:
+    if not door.path.startswith("/") or door.path == "/*" or "*" in door.path[:-1]:
+        raise SettingsError(f"{door.path!r} is no path for a door: write it as /name or /folder/*.")
+    if sum(door.path == other.path for other in listed) > 1:
+        raise SettingsError(f"{door.path} is listed at two doors: keep one.")

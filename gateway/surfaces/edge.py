@@ -1,0 +1,160 @@
+"""In front of every route, HTTP and WebSocket: who may enter at all. Pure ASGI.
+
+In this order: one Host header, and one of ours (400, 421); an Origin of ours, if there is one (403); a listed path
+(404); a body that is not too large (413) and not too slow (408); somebody we know (401; 503 if that cannot be told).
+Then the route runs, with `scope["state"]["principal"]` set. Deny by default: a route that is not listed in the doors
+cannot be reached, whatever the application routes.
+
+Decisions use `scope["path"]`, which the router uses too, never a URL rebuilt from headers. What a route fails to
+catch ends here, with a reference id for the caller and the rest in the log.
+
+Below: `addresses`, `doors`, `body`, `answer`, access. Above: the app.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.access.authenticator import Authenticator
+from gateway.surfaces import access_log
+from gateway.surfaces.addresses import Addresses
+from gateway.surfaces.answer import Answer
+from gateway.surfaces.body import Body, announced
+from gateway.surfaces.doors import Door, Doors, Entrance
+from gateway.surfaces.refusal import (
+    BAD_HOST,
+    CANNOT_TELL,
+    NO_CREDENTIAL,
+    NOT_AUTHENTICATED,
+    NOT_FOUND,
+    TOO_LARGE,
+    WRONG_HOST,
+    WRONG_ORIGIN,
+    Refusal,
+    crashed,
+)
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 4 << 20
+BODY_SECONDS = 60.0
+
+
+class Edge:
+    """Wraps the application. `challenge` is the WWW-Authenticate of a program's 401 (RFC 6750, RFC 9728)."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        doors: Doors,
+        addresses: Addresses,
+        *,
+        challenge: str = "Bearer",
+        body_limit: int = BODY_LIMIT,
+        body_seconds: float = BODY_SECONDS,
+        access_log: bool = False,
+    ) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._doors = doors
+        self._addresses = addresses
+        self._challenge = challenge
+        self._body_limit = body_limit
+        self._body_seconds = body_seconds
+        self._logs = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = _read_headers(scope)
+        door = self._doors.find(_routed_path(scope))
+        answer = Answer(scope, headers, send)
+        try:
+            refusal = self._refusal(scope, headers, door) or await self._authenticate(scope, headers, door)
+            if refusal is not None:
+                await answer.refuse(refusal)
+                return
+            if scope["type"] == "http" and announced(headers) != 0:
+                receive = Body(receive, answer, self._body_limit, self._body_seconds).receive
+            await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - the last one who can answer: a bug in a route is a 500, not a dead socket
+            await answer.refuse(_crash(door, error))
+        finally:
+            if self._logs:
+                milliseconds = (time.perf_counter() - started) * 1000
+                access_log.note(scope.get("method", "WEBSOCKET"), door and door.path, answer.status, milliseconds)
+
+    def _refusal(self, scope: Scope, headers: Mapping[str, str], door: Door | None) -> Refusal | None:
+        """Everything that can be told without asking who it is."""
+        host = headers.get("host")
+        if not host or "," in host:
+            return BAD_HOST
+        if host.lower() not in self._addresses.hosts:
+            return WRONG_HOST
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() not in self._addresses.origins:
+            return WRONG_ORIGIN
+        if door is None:
+            return NOT_FOUND
+        if scope["type"] == "http" and (announced(headers) or 0) > self._body_limit:
+            return TOO_LARGE
+        return None
+
+    async def _authenticate(self, scope: Scope, headers: Mapping[str, str], door: Door | None) -> Refusal | None:
+        """Put the Principal on the request. Only an authenticator that says None, or fails, keeps somebody out."""
+        if door is None or door.entrance is Entrance.PUBLIC:
+            return None
+        by_program = door.entrance is Entrance.PROGRAM
+        try:
+            principal = await (self._authenticator.program if by_program else self._authenticator.browser)(headers)
+        except Exception:
+            log.exception("the authenticator failed; the request was refused")
+            return CANNOT_TELL
+        if principal is None:
+            return self._no_credential(headers) if by_program else NOT_AUTHENTICATED
+        scope.setdefault("state", {})["principal"] = principal
+        return None
+
+    def _no_credential(self, headers: Mapping[str, str]) -> Refusal:
+        challenge = self._challenge
+        if "authorization" in headers:
+            challenge += f'{"," if " " in challenge else ""} error="invalid_token"'
+        return replace(NO_CREDENTIAL, headers={"www-authenticate": challenge})
+
+
+def _read_headers(scope: Scope) -> dict[str, str]:
+    """The headers by lower-case name, repeated ones joined (RFC 9110 section 5.3).
+
+    Strips optional white space around values (section 5.5), which httptools leaves, for everyone downstream.
+    """
+    pairs = scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+    if len(headers) != len(pairs):
+        for name in headers:
+            joint = "; " if name == "cookie" else ", "
+            headers[name] = joint.join(value.decode("latin-1") for key, value in pairs if key.decode("latin-1") == name)
+    return headers
+
+
+def _routed_path(scope: Scope) -> str:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def _crash(door: Door | None, error: Exception) -> Refusal:
+    reference = secrets.token_hex(4)
+    log.error("%s failed, reference %s", door and door.path, reference, exc_info=error)
+    return crashed(reference)

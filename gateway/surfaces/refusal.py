@@ -1,0 +1,134 @@
+"""A plain "no", as a page for a person and as JSON for a program.
+
+Used by the edge, before any route is entered, and by the pages for 404, 405 and 500. Each says what to do next. Needs
+no template engine: it has to work when nothing else does.
+
+Below: nothing. Above: `edge`, `web`.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`code` is the stable name that scripts may test for; `title` and `text` are for people."""
+
+    status: int
+    code: str
+    title: str
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self, *, as_page: bool, root: str = "") -> bytes:
+        """The answer's body. `root` is the path under which the gateway is mounted."""
+        return (self._page(html.escape(root)) if as_page else self._json()).encode()
+
+    def _json(self) -> str:
+        return json.dumps({"error": self.code, "message": self.text})
+
+    def _page(self, root: str) -> str:
+        title, text = html.escape(self.title), html.escape(self.text)
+        return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title} · ATP Gateway</title>
+<link rel="icon" href="{root}/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="{root}/static/style.css">
+<script src="{root}/static/page.js" defer></script>
+</head>
+<body>
+<header class="top"><a class="brand" href="{root}/">ATP Gateway</a></header>
+<main class="narrow">
+<section class="card">
+<p class="eyebrow">{self.status}</p>
+<h1>{title}</h1>
+<p>{text}</p>
+</section>
+</main>
+</body>
+</html>
+"""
+
+
+def wants_page(headers: Mapping[str, str]) -> bool:
+    """Whether a person looks at the answer: browsers name text/html first in every navigation."""
+    return "text/html" in headers.get("accept", "")
+
+
+def media_type(*, as_page: bool) -> str:
+    return "text/html; charset=utf-8" if as_page else "application/json"
+
+
+BAD_HOST = Refusal(400, "bad_host", "Which address was that?", "A request carries exactly one Host header. Send one.")
+WRONG_HOST = Refusal(
+    421,
+    "wrong_host",
+    "Not known by this name",
+    "This gateway does not answer to that host name. Open it under the address it was set up with, "
+    "or set public_url to the address you use.",
+)
+WRONG_ORIGIN = Refusal(
+    403,
+    "wrong_origin",
+    "Another site asked",
+    "This request came from a page of another site, and those may not use the gateway. Open the gateway itself.",
+)
+NOT_FOUND = Refusal(
+    404, "not_found", "Nothing here", "There is no such page. Check the address, or start at the front page."
+)
+METHOD = Refusal(
+    405,
+    "method_not_allowed",
+    "Not that way",
+    "This address exists but is used in another way. Start at the front page.",
+)
+_CLOSE = {"connection": "close"}  # the rest of the body is not read
+TOO_LARGE = Refusal(
+    413,
+    "body_too_large",
+    "Too much at once",
+    "The request is larger than this gateway accepts. Send less at a time.",
+    _CLOSE,
+)
+TOO_SLOW = Refusal(
+    408,
+    "body_too_slow",
+    "Too slow",
+    "The request did not arrive in time. Check the connection and send it again.",
+    _CLOSE,
+)
+NOT_AUTHENTICATED = Refusal(
+    401,
+    "not_authenticated",
+    "Who is there?",
+    "The gateway does not know who you are. Sign in and open this page again.",
+)
+NO_CREDENTIAL = Refusal(
+    401,
+    "not_authenticated",
+    "Who is there?",
+    "The gateway does not know who is calling. Send a valid token or key in the Authorization header.",
+)
+CANNOT_TELL = Refusal(
+    503,
+    "authentication_unavailable",
+    "Back in a moment",
+    "The gateway cannot check who you are right now. Nothing was done; try again in a moment.",
+)
+
+
+def crashed(reference: str) -> Refusal:
+    return Refusal(
+        500,
+        "internal_error",
+        "Something broke",
+        f"That is our fault, not yours. The cause is in the gateway's log under reference {reference}.",
+    )
