@@ -1,0 +1,86 @@
+"""Renders a page. Every value that a template prints is escaped and made visible (`plain_text`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from gateway.surfaces.answer import content_security_policy
+from gateway.surfaces.web.plain_text import finalize, name
+from gateway.surfaces.web.scope_words import scope_words
+from gateway.surfaces.web.static_files import StaticFiles
+from gateway.types import Principal
+
+_FORM_HEADERS = {
+    # Under `no-referrer` browsers send `Origin: null` with our own forms (Fetch, "append a request Origin header"),
+    # and then nobody can tell them from a stranger's. `same-origin` tells other sites just as little.
+    "referrer-policy": "same-origin",
+}
+
+
+class Pages:
+    """The templates. `secure` says whether the browser reaches us by https."""
+
+    def __init__(self, *, secure: bool) -> None:
+        self._static = StaticFiles()
+        self._environment = Environment(
+            loader=PackageLoader(__package__),
+            autoescape=True,
+            undefined=StrictUndefined,
+            finalize=finalize,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["version"] = self._static.version
+        self._environment.filters |= {
+            "name": name,
+            "moment": moment,
+            "machine_time": machine_time,
+            "scope_words": scope_words,
+        }
+        loopback = () if secure else ("http://127.0.0.1:*", "http://localhost:*")
+        # Browsers hold every hop after a form to form-action, not only the first. Authorization servers pass people on
+        # to hosts that nobody can list beforehand (id.atlassian.com, a company's own sign-on).
+        self._leaving_policy = content_security_policy("https:", *loopback)
+
+    def routes(self) -> list[Route]:
+        return self._static.routes()
+
+    def page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page without a form."""
+        return self._render(request, template, status, {}, values)
+
+    def form(
+        self, request: Request, template: str, status: int = 200, *, leaves: bool = False, **values: Any
+    ) -> HTMLResponse:
+        """A page with a form on it; `leaves` when submitting it leads on to another site."""
+        more = {"content-security-policy": self._leaving_policy} if leaves else {}
+        return self._render(request, template, status, _FORM_HEADERS | more, values)
+
+    def _render(
+        self, request: Request, template: str, status: int, headers: Mapping[str, str], values: Mapping[str, Any]
+    ) -> HTMLResponse:
+        context = {"root": request.scope.get("root_path", ""), "person": principal_of(request).subject, **values}
+        return HTMLResponse(self._environment.get_template(template).render(context), status, headers)
+
+
+def principal_of(request: Request) -> Principal:
+    """Who sits at the browser: the edge has made sure of it."""
+    principal: Principal = request.scope["state"]["principal"]
+    return principal
+
+
+def moment(at: datetime) -> str:
+    """A time as people read it, in UTC: the optional script turns it into the reader's own."""
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def machine_time(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,38 @@
+"""Sends the browser back to the app that began a flow, with the outcome and nothing else.
+
+The URL was checked when the flow was made; it is checked again here, because this is where it counts, and the result
+is put together anew from its parts: what we do not understand does not pass through.
+
+Source: RFC 9700 section 4.11 (open redirection), WHATWG URL (what browsers make of `\\` and tabs).
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from gateway.types import FlowStatus
+
+_PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # ASCII without blanks, controls and the backslash
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
+
+
+def return_location(url: str | None, status: FlowStatus) -> str | None:
+    """Where to go, with `status` in the query; None if there is nowhere to go, or it cannot be trusted."""
+    if url is None or not _PLAIN.fullmatch(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc or not _HOST.fullmatch(host):
+        return None
+    if not url.lower().startswith(f"{parts.scheme}://"):
+        return None
+    authority = host if port is None else f"{host}:{port}"
+    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "status"]
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    return f"{parts.scheme}://{authority}{path}?{urlencode([*query, ('status', status.value)])}"

@@ -1,0 +1,15 @@
+// Optional: every page works without it.
+
+// Times in the reader's own zone and language.
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const at = new Date(time.dateTime);
+  if (!Number.isNaN(at.valueOf())) {
+    time.title = time.textContent;
+    time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  }
+}
+
+// A provider's answer that was refused: keep its code out of the browser's history.
+if (location.search && location.pathname.includes("/oauth/callback/")) {
+  history.replaceState(null, "", location.pathname);
+}

@@ -1,0 +1,52 @@
+"""All pages together: the routes, and through which doors one reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.surfaces.web.connect import ConnectPages, Flows
+from gateway.surfaces.web.connections import ConnectionPages, Connections, ListLatest
+from gateway.surfaces.web.cookies import Cookies
+from gateway.surfaces.web.form_guard import FormGuard
+from gateway.surfaces.web.pages import Pages
+
+BROWSER_PATHS = ("/", "/connect/*", "/oauth/callback/*", "/connections", "/connections/*")
+PUBLIC_PATHS = ("/healthz", "/readyz", "/static/*")
+
+
+class WebPages:
+    """`form_key` signs form tokens. `secure`: the browser reaches us by https. `mcp_url` is shown on the front page,
+    where there is one to paste."""
+
+    def __init__(
+        self,
+        flows: Flows,
+        connections: Connections,
+        list_latest: ListLatest,
+        provider_name: Callable[[str], str],
+        *,
+        form_key: bytes,
+        secure: bool,
+        mcp_url: str | None = None,
+    ) -> None:
+        cookies = Cookies(secure=secure)
+        guard = FormGuard(cookies, form_key)
+        self._pages = Pages(secure=secure)
+        self._connect = ConnectPages(self._pages, flows, cookies, guard)
+        self._connections = ConnectionPages(self._pages, connections, list_latest, provider_name, guard)
+        self._mcp_url = mcp_url
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self._front, methods=["GET"]),
+            *self._connect.routes(),
+            *self._connections.routes(),
+            *self._pages.routes(),
+        ]
+
+    async def _front(self, request: Request) -> Response:
+        return self._pages.page(request, "front.html", mcp_url=self._mcp_url)

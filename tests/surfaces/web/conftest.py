@@ -1,0 +1,249 @@
+"""The pages behind the edge on a real server, for two people with a browser each, and a fake of the rooms below."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from gateway.errors import FlowError, FlowNotFoundError, GatewayError, WrongBrowserError
+from gateway.secret import Secret
+from gateway.surfaces.addresses import Addresses
+from gateway.surfaces.doors import Doors
+from gateway.surfaces.edge import Edge
+from gateway.surfaces.instance import Instance
+from gateway.surfaces.listener import Listener
+from gateway.surfaces.web.health import Health
+from gateway.surfaces.web.problems import EXCEPTION_HANDLERS
+from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
+from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+PROVIDER_NAMES = {"hubspot": "HubSpot", "stripe": "Stripe", "google": "Google"}
+
+
+def person(name: str) -> Principal:
+    return Principal("https://login.example.com", name)
+
+
+@dataclass(frozen=True)
+class View:
+    provider_name: str
+    client: str
+    tool: str | None
+    scopes: list[str]
+    kind: CredentialKind
+    status: FlowStatus
+    failure: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Gone:
+    connection: Connection
+    revoked_at_provider: str
+    access_page: str | None
+
+
+@dataclass(frozen=True)
+class Start:
+    authorization_url: str
+    browser_token: Secret
+    max_age: int = 600
+
+
+class FakeFlows:
+    """Flows in a dict. `refusal` is raised by the next `submit_key` or `complete`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Flow] = {}
+        self.keys: dict[str, str] = {}
+        self.refusal: GatewayError | None = None
+        self.changes = 0
+
+    def add(self, subject: str = "alice", **more: object) -> Flow:
+        given = {
+            "id": secrets.token_urlsafe(24),
+            "principal": person(subject),
+            "client": "Claude Desktop",
+            "provider": "hubspot",
+            "kind": CredentialKind.OAUTH2,
+            "scopes": frozenset({"crm.objects.contacts.read", "oauth"}),
+            "tool": "get_contacts",
+            "created_at": NOW,
+            "expires_at": NOW + timedelta(minutes=10),
+            **more,
+        }
+        flow = Flow(**given)  # type: ignore[arg-type]
+        self.rows[flow.id] = flow
+        return flow
+
+    async def describe(self, flow_id: str, principal: Principal) -> View:
+        flow = self._get(flow_id, principal)
+        name = PROVIDER_NAMES.get(flow.provider, flow.provider)
+        return View(
+            name, flow.client, flow.tool, sorted(flow.scopes), flow.kind, flow.status, flow.failure, flow.expires_at
+        )
+
+    async def start(self, flow_id: str, principal: Principal) -> Start:
+        flow = self._get(flow_id, principal)
+        state, token = secrets.token_urlsafe(24), Secret(secrets.token_urlsafe(24))
+        self._put(flow, state_hash=_hash(state), browser_hash=_hash(token.reveal()))
+        return Start(f"https://provider.example/authorize?client_id=us&state={state}", token)
+
+    async def complete(
+        self, provider_id: str, query: Mapping[str, str], browser_token: str | None, principal: Principal
+    ) -> Flow:
+        if self.refusal:
+            raise self.refusal
+        states = {flow.state_hash: flow for flow in self.rows.values() if flow.state_hash}
+        flow = states.get(_hash(query.get("state", "")))
+        if flow is None or flow.provider != provider_id:
+            raise FlowNotFoundError("gone")
+        if flow.principal != principal or flow.browser_hash != _hash(browser_token or ""):
+            raise WrongBrowserError("another browser")
+        if query.get("error") == "access_denied":
+            return self._put(flow, status=FlowStatus.DECLINED, state_hash=None)
+        if "code" not in query:
+            raise FlowError("HubSpot sent no code. Please start again.")
+        return self._put(flow, status=FlowStatus.CONNECTED, state_hash=None)
+
+    async def submit_key(self, flow_id: str, principal: Principal, api_key: Secret) -> Flow:
+        flow = self._get(flow_id, principal)
+        if self.refusal:
+            raise self.refusal
+        self.keys[flow_id] = api_key.reveal()
+        return self._put(flow, status=FlowStatus.CONNECTED)
+
+    async def decline(self, flow_id: str, principal: Principal) -> Flow:
+        return self._put(self._get(flow_id, principal), status=FlowStatus.DECLINED)
+
+    def _get(self, flow_id: str, principal: Principal) -> Flow:
+        flow = self.rows.get(flow_id)
+        if flow is None or flow.principal != principal or flow.expires_at <= NOW:
+            raise FlowNotFoundError("gone")
+        return flow
+
+    def _put(self, flow: Flow, **changes: object) -> Flow:
+        self.changes += 1
+        self.rows[flow.id] = replace(flow, **changes)  # type: ignore[arg-type]
+        return self.rows[flow.id]
+
+
+class FakeConnections:
+    def __init__(self) -> None:
+        self.rows: list[Connection] = []
+        self.events: list[AuditEvent] = []
+        self.revoked_at_provider = "yes"
+
+    def add(self, subject: str = "alice", **more: object) -> Connection:
+        given = {
+            "id": secrets.token_hex(8),
+            "principal": person(subject),
+            "provider": "hubspot",
+            "kind": CredentialKind.OAUTH2,
+            "account_id": "7052064",
+            "account_label": "alice@example.com",
+            "scopes": frozenset({"crm.objects.contacts.read"}),
+            "status": ConnectionStatus.ACTIVE,
+            "sealed": b"sealed-bytes",
+            "created_at": NOW - timedelta(days=30),
+            "updated_at": NOW - timedelta(hours=2),
+            **more,
+        }
+        self.rows.append(Connection(**given))  # type: ignore[arg-type]
+        return self.rows[-1]
+
+    async def list(self, principal: Principal) -> list[Connection]:
+        return [row for row in self.rows if row.principal == principal]
+
+    async def disconnect(self, principal: Principal, connection_id: str) -> Gone | None:
+        found = [row for row in self.rows if (row.principal, row.id) == (principal, connection_id)]
+        self.rows = [row for row in self.rows if row not in found]
+        return Gone(found[0], self.revoked_at_provider, "https://provider.example/access") if found else None
+
+    async def list_latest(self, principal: Principal, limit: int) -> list[AuditEvent]:
+        return [event for event in self.events if event.principal == principal][:limit]
+
+
+class ByCookie:
+    """Signed in is who carries the cookie `person`."""
+
+    async def program(self, headers: Mapping[str, str]) -> Principal | None:
+        return None
+
+    async def browser(self, headers: Mapping[str, str]) -> Principal | None:
+        cookies = dict(pair.strip().partition("=")[::2] for pair in headers.get("cookie", "").split(";"))
+        return person(cookies["person"]) if cookies.get("person") else None
+
+
+@dataclass
+class Site:
+    """A running gateway's pages."""
+
+    flows: FakeFlows = field(default_factory=FakeFlows)
+    connections: FakeConnections = field(default_factory=FakeConnections)
+    url: str = ""
+    secure: bool = False
+    is_ready: bool = True
+
+    def app(self, base_url: str) -> ASGIApp:
+        web = WebPages(
+            self.flows,
+            self.connections,
+            self.connections.list_latest,
+            lambda provider: PROVIDER_NAMES.get(provider, provider),
+            form_key=b"k" * 32,
+            secure=self.secure,
+            mcp_url=f"{base_url}/mcp",
+        )
+
+        async def is_ready() -> bool:
+            return self.is_ready
+
+        inner = Starlette(
+            routes=[*web.routes(), *Health(is_ready, Instance(b"i" * 32)).routes()],
+            exception_handlers=EXCEPTION_HANDLERS,
+        )
+        port = int(base_url.rpartition(":")[2])
+        doors = Doors(browser=BROWSER_PATHS, public=PUBLIC_PATHS)
+        return Edge(inner, ByCookie(), doors, Addresses.of(base_url, "127.0.0.1", port))
+
+    def browser(self, name: str | None) -> httpx2.AsyncClient:
+        """A cookie jar, signed in as `name`; follows no redirect by itself."""
+        cookies = {"person": name} if name else {}
+        return httpx2.AsyncClient(
+            base_url=self.url, cookies=cookies, headers={"accept": "text/html,*/*;q=0.8"}, trust_env=False
+        )
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    listener = Listener(site.app, Instance(b"i" * 32), port=0)
+    site.url = await listener.base_url()
+    yield site
+    await listener.aclose()
+
+
+@pytest.fixture
+async def alice(site: Site) -> AsyncIterator[httpx2.AsyncClient]:
+    async with site.browser("alice") as browser:
+        yield browser
+
+
+@pytest.fixture
+async def bob(site: Site) -> AsyncIterator[httpx2.AsyncClient]:
+    async with site.browser("bob") as browser:
+        yield browser
+
+
+def _hash(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
