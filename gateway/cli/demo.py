@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import sys
+import sysconfig
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -170,19 +170,26 @@ def _toolkit(name: str) -> Path:
     return installed if installed.exists() else package.parent / "toolkits" / name
 
 
+def stdio_server(world: World) -> Stdio:
+    """The same gateway as a program that a host starts itself: it shares the demo's database and configuration."""
+    arguments = ("stdio", "--config", str(world.config), str(world.toolkit))
+    return Stdio(_program(), arguments, {"DEMO_CRM_URL": world.crm_url})
+
+
+def _program() -> str:
+    """This command's absolute path: a host with a window has no PATH to find it on."""
+    beside_python = shutil.which("atp-gateway", path=sysconfig.get_path("scripts"))
+    return beside_python or shutil.which("atp-gateway") or "atp-gateway"
+
+
 def _your_turn(world: World, narrator: Narrator) -> None:
     narrator.title(
         "Now you",
         "Add the gateway to your own host and ask it for your contacts. Alice is connected already; disconnect her "
         f"at {world.gateway.base_url}/connections and you will be asked yourself (at the CRM, be bob).",
     )
-    program = Path(sys.argv[0]).resolve()
-    starter = str(program) if program.name.startswith("atp-gateway") else shutil.which("atp-gateway") or "atp-gateway"
-    stdio = Stdio(
-        starter, ("stdio", "--config", str(world.config), str(world.toolkit)), {"DEMO_CRM_URL": world.crm_url}
-    )
     for host in HOSTS.values():
-        server = Http(world.mcp_url) if host.reaches_http else stdio
+        server = Http(world.mcp_url) if host.reaches_http else stdio_server(world)
         narrator.verbatim(host.name, host.where, snippet(host, "demo", server))
     narrator.gap()
     narrator.text(f"The configuration is {world.config}; it and everything else is removed when you press Ctrl+C.")

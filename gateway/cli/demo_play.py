@@ -6,6 +6,7 @@ told ends the play with a sentence. Below: a stage that `gateway.cli.demo` has s
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 PATIENCE = 60  # seconds for the whole play
 _NEW_PEOPLE = ["rosalind.franklin@kings.example", "emmy.noether@goettingen.example"]
 _NEW_COMPANY = {"name": "Analytical Engines", "domain": "engines.example"}
-_LONGEST = 240  # characters of an answer that are shown
+_LONGEST = 240  # characters of a page that are shown
+_RANDOM = re.compile(r"[\w-]{20,}")
 
 
 class PlayError(Exception):
@@ -107,7 +109,7 @@ class Play:
         async with Browser() as browser:
             page = await browser.consent(link, "alice")
         for request in browser.trail:
-            self.narrator.aside(request)
+            self.narrator.aside(_RANDOM.sub("…", request))
         if self.world.crm.server.count("code") != 1 or page.status != httpx2.codes.OK:
             raise PlayError(f"The consent ended on {page.title!r}, which says: {page.text[:_LONGEST]}")
         self.narrator.says("CRM", "sends the browser back with a code; the gateway swaps it for tokens and seals them")
@@ -146,8 +148,8 @@ class Play:
         result = await self._call(name, arguments)
         if result.is_error:
             raise PlayError(f"{name} answered: {_text(result)}")
-        text = _text(result)
-        self.narrator.says("gateway", text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …")
+        for line in _lines(_text(result)):
+            self.narrator.says("gateway", line)
 
     async def _call(self, name: str, arguments: dict[str, Any] | None = None) -> CallToolResult:
         shown = ", ".join(f"{key}={value!r}" for key, value in (arguments or {}).items())
@@ -162,6 +164,13 @@ class Play:
 
 def _text(result: CallToolResult) -> str:
     return " ".join(" ".join(part.text for part in result.content if part.type == "text").split())
+
+
+def _lines(answer: str) -> list[str]:
+    """A JSON answer for the eye: a line for each object, without the punctuation."""
+    found = json.loads(answer)
+    rows = found if isinstance(found, list) else [found]
+    return ["  ".join(f"{key}: {value}" for key, value in row.items()) for row in rows]
 
 
 def _count(number: int, one: str, many: str = "") -> str:

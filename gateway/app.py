@@ -1,0 +1,199 @@
+"""The only place that builds objects: settings in, a running gateway out.
+
+`build` wires the rooms together and opens nothing. Then one of three: `serving` listens on HTTP, `over_stdio` serves
+one host on stdin and stdout, `listening` serves nothing but the pages for people, when somebody needs them. The
+command line, the demo and the tests all come through here.
+
+Below: everything. What the HTTP side consists of stands in `gateway.web_app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from gateway.access.authenticator import Authenticator, OnePerson, local_principal
+from gateway.access.policy import OnePersonPolicy, Policy
+from gateway.audit import AuditLog
+from gateway.clock import Clock, SystemClock
+from gateway.deferred import DeferredAccounts
+from gateway.errors import SettingsError
+from gateway.executor import Executor
+from gateway.settings import Settings
+from gateway.toolkit.loader import Loader, LoadReport
+from gateway.toolkit.registry import Registry
+from gateway.types import Principal
+
+if TYPE_CHECKING:
+    from gateway.surfaces.listener import Listener
+    from gateway.surfaces.mcp.surface import McpSurface
+
+log = logging.getLogger(__name__)
+
+INSTRUCTIONS = (
+    "Tools that act in a person's own accounts. When a call answers with a link to connect an account, show the link "
+    "to the person and call again once they have finished. Never ask them for passwords, tokens or keys."
+)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The rooms, wired. `base_url` is where browsers reach the pages, once they are served."""
+
+    settings: Settings
+    registry: Registry
+    loader: Loader
+    policy: Policy
+    executor: Executor
+    accounts: DeferredAccounts
+    audit: AuditLog
+    authenticator: Authenticator
+    principal: Principal
+    base_url: str = ""
+    loaded: LoadReport = field(default_factory=LoadReport)
+    listener: Listener | None = None
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def load(self, toolkits: Sequence[str]) -> LoadReport:
+        """Load toolkits by path or module name. With `[toolkits] strict`, the first broken one is raised."""
+        for target in toolkits:
+            self.loaded = self.loaded.plus(self.loader.load(target))
+        if self.settings.toolkits.strict and self.loaded.errors:
+            raise self.loaded.errors[0]
+        return self.loaded
+
+    def mcp(self, state_keys: Sequence[bytes]) -> McpSurface:
+        """The MCP surface over this gateway's tools. `state_keys` seal what hosts hand back; replicas share them."""
+        from gateway.surfaces.mcp.server import Identity
+        from gateway.surfaces.mcp.surface import McpSurface
+
+        identity = Identity("atp-gateway", metadata.version("atp-gateway"), "ATP Gateway", INSTRUCTIONS)
+        return McpSurface(
+            self.executor, self.registry, self.policy, self.accounts, state_keys=lambda: state_keys, identity=identity
+        )
+
+    async def stopped(self) -> None:
+        """Wait until the gateway is told to stop: `stop()`, or a signal where it listens to those."""
+        await self._stopping.wait()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Stop the pages, write what is left of the audit, finish refreshes, close the database."""
+        if self.listener is not None:
+            await self.listener.aclose()
+        await self.audit.close()
+        await self.accounts.close()
+
+
+def build(settings: Settings, *, authenticator: Authenticator | None = None, clock: Clock | None = None) -> Gateway:
+    """Wire a gateway. Nothing is opened, loaded or listened on yet."""
+    clock = clock or SystemClock()
+    registry, policy, principal = Registry(), OnePersonPolicy(), local_principal()
+
+    async def base_url() -> str:
+        return gateway.base_url or await _listener_url(gateway)
+
+    accounts = DeferredAccounts(settings, base_url, clock)
+    audit = accounts.audit = AuditLog(accounts.write_events, clock)
+    gateway = Gateway(
+        settings=settings,
+        registry=registry,
+        loader=Loader(registry),
+        policy=policy,
+        executor=Executor(registry, policy, accounts, audit),
+        accounts=accounts,
+        audit=audit,
+        authenticator=authenticator or OnePerson(principal),
+        principal=principal,
+    )
+    return gateway
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway) -> AsyncIterator[Gateway]:
+    """The gateway for as long as the block lasts. Its pages are served on loopback from their first use on."""
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
+async def over_stdio(gateway: Gateway) -> None:
+    """Serve one host over stdin and stdout until it closes its end."""
+    async with listening(gateway):
+        # What is sealed here comes back to this process or to none: a key of its own will do, and need no vault.
+        await gateway.mcp([secrets.token_bytes(32)]).stdio(gateway.principal)
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings,
+    toolkits: Sequence[str],
+    *,
+    authenticator: Authenticator | None = None,
+    clock: Clock | None = None,
+    handle_signals: bool = False,
+) -> AsyncIterator[Gateway]:
+    """A gateway that answers HTTP for as long as the block lasts; `base_url` says where.
+
+    SettingsError when it may not, or cannot, listen where the settings say. With `handle_signals`, SIGINT and SIGTERM
+    end `stopped()`.
+    """
+    if settings.server.host not in _LOOPBACK and authenticator is None:
+        raise SettingsError(
+            f"[server] host is {settings.server.host!r}, but everyone who can reach the gateway there would act with "
+            "your accounts. Until access is configured it listens on 127.0.0.1 only."
+        )
+    from gateway.web_app import bind, serve_until_left, team_app
+
+    gateway = build(settings, authenticator=authenticator, clock=clock)
+    async with listening(gateway):
+        gateway.load(toolkits)
+        with bind(settings.server.host, settings.server.port) as listener:
+            host, port = listener.getsockname()[:2]
+            name = f"[{host}]" if ":" in host else host
+            gateway.base_url = (settings.server.public_url or f"http://{name}:{port}").rstrip("/")
+            app = team_app(gateway, await gateway.accounts.open(), host, port)
+            async with serve_until_left(app, listener):
+                with _signals(gateway, handle_signals):
+                    yield gateway
+
+
+async def _listener_url(gateway: Gateway) -> str:
+    """The address of the pages under `stdio` and the commands: their loopback listener starts now, if it has not."""
+    from gateway.surfaces.listener import Listener
+    from gateway.web_app import instance_of, pages_app
+
+    accounts = await gateway.accounts.open()
+    if gateway.listener is None:
+        gateway.listener = Listener(
+            lambda url: pages_app(gateway, accounts, url), instance_of(gateway.settings, accounts)
+        )
+    return await gateway.listener.base_url()
+
+
+@contextmanager
+def _signals(gateway: Gateway, handle: bool) -> Iterator[None]:
+    """While open, SIGINT and SIGTERM stop the gateway. Not on Windows, where KeyboardInterrupt does."""
+    if not handle:
+        yield
+        return
+    loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    with suppress(NotImplementedError):
+        for number in signals:
+            loop.add_signal_handler(number, gateway.stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

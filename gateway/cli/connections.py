@@ -1,0 +1,81 @@
+"""`atp-gateway connections`: which accounts are connected, and ending one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli import options
+from gateway.cli.logs import log_to_stderr
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+    from gateway.types import Connection
+
+
+@click.command("connections")
+@options.config
+@options.as_json
+@click.option(
+    "--disconnect", metavar="ID", help="End the connection with this id: revoked at the provider, deleted here."
+)
+def command(config: Path | None, as_json: bool, disconnect: str | None) -> None:
+    """List your connections: provider, account, status, scopes."""
+    import anyio
+
+    from gateway import app
+
+    settings = options.settings_for(config)
+    log_to_stderr("WARNING")
+    gateway = app.build(settings)
+    if disconnect:
+        raise click.exceptions.Exit(anyio.run(_disconnect, gateway, disconnect))
+    found = anyio.run(_list, gateway)
+    if as_json:
+        click.echo(json.dumps([described(connection) for connection in found], indent=2, ensure_ascii=False))
+    elif not found:
+        click.echo(
+            "No account is connected. A tool that needs one will ask; or: atp-gateway connect PROVIDER", err=True
+        )
+    for connection in [] if as_json else found:
+        account = connection.account_label or connection.account_id
+        click.echo(f"{click.style(connection.provider, bold=True)}  {account}  {connection.status}  {connection.id}")
+        if connection.scopes:
+            click.echo(f"    {' '.join(sorted(connection.scopes))}")
+
+
+async def _list(gateway: Gateway) -> list[Connection]:
+    from gateway.app import listening
+
+    async with listening(gateway):
+        return await (await gateway.accounts.open()).connections.list(gateway.principal)
+
+
+async def _disconnect(gateway: Gateway, connection_id: str) -> int:
+    from gateway.app import listening
+
+    async with listening(gateway):
+        ended = await (await gateway.accounts.open()).connections.disconnect(gateway.principal, connection_id)
+    if not ended:
+        click.secho(f"You have no connection {connection_id}. See: atp-gateway connections", fg="red", err=True)
+        return 1
+    click.secho("✓ Disconnected.", fg="green", err=True)
+    return 0
+
+
+def described(connection: Connection) -> dict[str, Any]:
+    """A connection as JSON: what a script may want to know. Never its tokens."""
+    return {
+        "id": connection.id,
+        "provider": connection.provider,
+        "kind": connection.kind.value,
+        "account": connection.account_label or connection.account_id,
+        "status": connection.status.value,
+        "status_reason": connection.status_reason,
+        "scopes": sorted(connection.scopes),
+        "created_at": connection.created_at.isoformat(),
+        "expires_at": connection.expires_at.isoformat() if connection.expires_at else None,
+    }

@@ -1,0 +1,53 @@
+"""Options that several commands share, and how a command reports on the toolkits it loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.errors import SettingsError
+from gateway.settings import Settings, load_settings
+from gateway.toolkit.loader import LoadReport
+
+config = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="ATP_GATEWAY_CONFIG",
+    help="A gateway.toml.",
+)
+strict = click.option("--strict", is_flag=True, help="Stop when a toolkit is broken, instead of going on without it.")
+toolkits = click.argument("toolkits", nargs=-1, metavar="TOOLKIT...")
+with_toolkits = click.option(
+    "-t", "--toolkit", "toolkits", multiple=True, metavar="TOOLKIT", help="A .py file, a folder or a dotted module."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def settings_for(config: Path | None, **changes: Any) -> Settings:
+    """The settings, with what the command line says about a section put over them: `server={"port": 1}`."""
+    from dataclasses import replace
+
+    settings = load_settings(config)
+    for section, values in changes.items():
+        given = {name: value for name, value in values.items() if value is not None}
+        settings = replace(settings, **{section: replace(getattr(settings, section), **given)})
+    return settings
+
+
+def named(toolkits: Sequence[str], settings: Settings) -> Sequence[str]:
+    """The toolkits of the command line, or those of the settings. SettingsError when there are none."""
+    chosen = toolkits or settings.toolkits.load
+    if not chosen:
+        raise SettingsError(
+            "no toolkit was named. Name a .py file, a folder or a dotted module, or set [toolkits] load."
+        )
+    return chosen
+
+
+def report(loaded: LoadReport) -> None:
+    """Say on stderr which toolkits are broken, and why."""
+    for error in loaded.errors:
+        click.secho(f"✗ {error}", fg="red", err=True)

@@ -1,0 +1,39 @@
+"""`atp-gateway serve [TOOLKIT…]`: over HTTP, for several hosts on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gateway.cli import options
+from gateway.cli.logs import log_to_stderr
+
+
+@click.command("serve")
+@options.toolkits
+@options.config
+@options.strict
+@click.option("--host", help="The address to listen on. Only a loopback address until access is configured.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; 0 takes a free one.")
+def command(toolkits: tuple[str, ...], config: Path | None, strict: bool, host: str | None, port: int | None) -> None:
+    """Serve toolkits over HTTP: Streamable HTTP at /mcp, HTTP+SSE at /sse, and the pages for people.
+
+    TOOLKIT is a path to a .py file, a folder, or a dotted module; without any, those of [toolkits] load.
+    """
+    import anyio
+
+    settings = options.settings_for(config, toolkits={"strict": strict or None}, server={"host": host, "port": port})
+    log_to_stderr(settings.log.level)
+    from gateway import app
+
+    async def run() -> None:
+        async with app.serving(settings, options.named(toolkits, settings), handle_signals=True) as gateway:
+            options.report(gateway.loaded)
+            count = len(gateway.registry.tools())
+            click.secho(f"{count} tool{'s' * (count != 1)} at {gateway.base_url}/mcp", fg="green", err=True)
+            click.echo(f"  accounts  {gateway.base_url}/connections", err=True)
+            click.echo(f"  old hosts {gateway.base_url}/sse", err=True)
+            await gateway.stopped()
+
+    anyio.run(run)

@@ -1,0 +1,183 @@
+"""Everything about people's accounts, opened on first need: store, vault and the oauth room, wired together.
+
+A host that starts `atp-gateway stdio` waits for our first answer, and most sessions begin with calls that need no
+account. So the database and the OAuth code are imported, off the event loop, and opened when something asks for them:
+once, whoever asks first. This is wiring, not logic. Above: `gateway.app` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError
+from gateway.secret import Secret
+from gateway.settings import Settings, VaultKey
+from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
+
+if TYPE_CHECKING:
+    from gateway.audit import AuditLog
+    from gateway.oauth.apps import Apps
+    from gateway.oauth.broker import Broker
+    from gateway.oauth.connections import Connections
+    from gateway.oauth.flows import Flows
+    from gateway.oauth.handover import Handover
+    from gateway.oauth.http import ProviderTransport
+    from gateway.oauth.refresher import Refresher
+    from gateway.store.store import Store
+    from gateway.vault.vault import Vault
+
+_ROOMS = ("gateway.store.store", "gateway.vault.vault", "gateway.oauth.broker", "gateway.oauth.connections")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The opened rooms."""
+
+    store: Store
+    vault: Vault
+    apps: Apps
+    flows: Flows
+    broker: Broker
+    connections: Connections
+    handover: Handover
+    refresher: Refresher
+    transport: ProviderTransport
+
+    async def close(self) -> None:
+        """Finish what is under way, refreshes before all, and close the database."""
+        await self.flows.close()
+        await self.refresher.close()
+        await self.connections.close()
+        await self.transport.close()
+        await self.store.close()
+
+
+class DeferredAccounts:
+    """The executor's `Credentials` and the MCP surface's `Waits`, which open the rooms when they are needed."""
+
+    def __init__(self, settings: Settings, base_url: Callable[[], Awaitable[str]], clock: Clock) -> None:
+        self._settings = settings
+        self._base_url = base_url
+        self._clock = clock
+        self._opening: asyncio.Task[Accounts] | None = None
+        self._opened: Accounts | None = None
+        self.audit: AuditLog
+
+    async def open(self) -> Accounts:
+        """The rooms, ready. Errors of opening them are raised to everyone who asks, and it is tried again next time."""
+        if self._opened is None:
+            if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+                self._opening = asyncio.create_task(self._open())
+            self._opened = await asyncio.shield(self._opening)
+        return self._opened
+
+    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError:
+        if self._opened is not None:
+            return await self._opened.broker.credential(call, requirement)
+        try:
+            opened = await self.open()
+        except GatewayError as error:
+            return error
+        return await opened.broker.credential(call, requirement)
+
+    async def wait(self, flow_id: str, principal: Principal, seconds: float) -> FlowStatus:
+        return await (await self.open()).flows.wait(flow_id, principal, seconds)
+
+    async def write_events(self, events: Sequence[AuditEvent]) -> None:
+        await (await self.open()).store.audit.append(events)
+
+    async def close(self) -> None:
+        if self._opening is not None:
+            await asyncio.gather(self._opening, return_exceptions=True)
+            if self._opening.exception() is None:
+                await self._opening.result().close()
+
+    async def _open(self) -> Accounts:
+        await asyncio.to_thread(_import_rooms)
+        from gateway.store.store import Store
+        from gateway.vault.keyring import Keyring
+        from gateway.vault.vault import Vault
+
+        keys, source = await asyncio.to_thread(vault_keys, self._settings.vault)
+        vault = Vault(Keyring(keys))
+        store = await Store.open(database_url(self._settings))
+        try:
+            await vault.check(store.marks.find, store.marks.put_if_absent, source=source)
+        except BaseException:
+            await store.close()
+            raise
+        return self._wire(store, vault)
+
+    def _wire(self, store: Store, vault: Vault) -> Accounts:
+        from gateway.oauth.apps import Apps
+        from gateway.oauth.broker import Broker
+        from gateway.oauth.client import OAuthClient
+        from gateway.oauth.connections import Connections
+        from gateway.oauth.consent import Consent
+        from gateway.oauth.discovery import Discovery
+        from gateway.oauth.flows import Flows
+        from gateway.oauth.grants import Grants
+        from gateway.oauth.handover import Handover
+        from gateway.oauth.http import ProviderTransport
+        from gateway.oauth.identity import Accounts as Identities
+        from gateway.oauth.live_tokens import LiveTokens
+        from gateway.oauth.refresher import Refresher
+        from gateway.providers.catalogue import Catalogue
+
+        clock, audit, rows = self._clock, self.audit, store.connections
+        transport = ProviderTransport()
+        client = OAuthClient(transport, clock)
+        apps = Apps(Catalogue.load(), self._settings.providers, Discovery(transport, clock))
+        grants = Grants(rows, vault, LiveTokens(clock), clock)
+        consent = Consent(client, Identities(client, transport, clock), grants, vault)
+        flows = Flows(
+            store.flows, grants, apps=apps, consent=consent, audit=audit, clock=clock, base_url=self._base_url
+        )
+        refresher = Refresher(rows, grants, apps=apps, client=client, audit=audit, clock=clock)
+        return Accounts(
+            store=store,
+            vault=vault,
+            apps=apps,
+            flows=flows,
+            broker=Broker(rows, grants, flows=flows, apps=apps, refresher=refresher, clock=clock),
+            connections=Connections(rows, grants, apps=apps, client=client, audit=audit),
+            handover=Handover(rows, grants, refresher, clock),
+            refresher=refresher,
+            transport=transport,
+        )
+
+
+def _import_rooms() -> None:
+    for room in _ROOMS:
+        importlib.import_module(room)
+
+
+def database_url(settings: Settings) -> str:
+    """The configured database, or the file in the person's data folder."""
+    import platformdirs
+
+    folder = Path(platformdirs.user_data_dir("atp-gateway", appauthor=False))
+    return settings.database.url or f"sqlite:///{(folder / 'gateway.db').as_posix()}"
+
+
+def vault_keys(settings: VaultKey) -> tuple[list[Secret], str]:
+    """The key ring's keys and where the first is from: the settings; else the OS keyring; else a file of its own.
+
+    The file is not in the database's folder: who gets hold of one is not to have the other with it.
+    """
+    import platformdirs
+
+    from gateway.vault import key_sources
+
+    if settings.key is not None:
+        return [settings.key, *settings.previous_keys], "[vault] key"
+    if settings.use_os_keyring and (found := key_sources.os_keyring_key("atp-gateway", "vault")):
+        return [found, *settings.previous_keys], "the operating system's keyring"
+    path = Path(platformdirs.user_config_dir("atp-gateway", appauthor=False)) / "vault.key"
+    return [key_sources.file_key(path), *settings.previous_keys], str(path)

@@ -1,0 +1,186 @@
+"""The configuration, read once: a TOML file, then the environment over it.
+
+Each setting is one field with a sentence. Nothing below this layer reads a file or the environment; values travel by
+constructor. A setting `[section] name` is `ATP_GATEWAY_SECTION_NAME` in the environment; a provider's is
+`ATP_GATEWAY_PROVIDERS__HUBSPOT__CLIENT_ID`. A secret may stand in a file of its own: `client_secret_file`.
+
+Above: app, cli. An unknown name, a wrong type or an unreadable file is a SettingsError that says where.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from gateway.errors import SettingsError
+from gateway.oauth.apps import ProviderSettings
+from gateway.secret import Secret
+
+PREFIX = "ATP_GATEWAY_"
+
+
+def setting(default: Any, sentence: str) -> Any:
+    """A field with the sentence that documents it."""
+    if callable(default):
+        return field(default_factory=default, metadata={"about": sentence})
+    return field(default=default, metadata={"about": sentence})
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    host: str = setting("127.0.0.1", "The address to listen on. Only a loopback address until access is configured.")
+    port: int = setting(8787, "The port to listen on; 0 takes a free one.")
+    public_url: str | None = setting(None, "The URL people and hosts reach the gateway at, when a proxy is in front.")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    url: str | None = setting(
+        None, "sqlite:////path/to/file.db or postgresql://…; by default a file in your data folder."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class VaultKey:
+    key: Secret | None = setting(None, "The key that seals tokens: 32 random bytes in base64. Or key_file.")
+    previous_keys: tuple[Secret, ...] = setting(tuple, "Former keys, which still open what they sealed.")
+    use_os_keyring: bool = setting(
+        True, "Without a key: keep one in the operating system's keyring, else in a 0600 file."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Toolkits:
+    load: tuple[str, ...] = setting(tuple, "Toolkits to load: .py files, folders, dotted modules.")
+    strict: bool = setting(False, "Refuse to start when a toolkit is broken, instead of going on without it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Atp:
+    app_key: Secret | None = setting(None, "The API key of the ATP app that may use the REST surface; none: it is off.")
+    hand_out_tokens: bool = setting(
+        False, "Let the app read a person's raw tokens, as the ATP SDK's get_user_tokens does."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    server: Server = field(default_factory=Server)
+    database: Database = field(default_factory=Database)
+    vault: VaultKey = field(default_factory=VaultKey)
+    toolkits: Toolkits = field(default_factory=Toolkits)
+    atp: Atp = field(default_factory=Atp)
+    log: Log = field(default_factory=Log)
+    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
+
+
+def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the file (if any), overridden by the environment. SettingsError names what is wrong, and where."""
+    environ = os.environ if environ is None else environ
+    tables: dict[str, dict[str, Any]] = _from_file(config) if config else {}
+    folder = config.parent if config else Path()
+    for name, text in environ.items():
+        if name.startswith(PREFIX):
+            _put_variable(tables, name, text)
+    sections = {f.name: f.default_factory for f in fields(Settings) if f.name != "providers"}  # type: ignore[misc]
+    if unknown := tables.keys() - sections.keys() - {"providers"}:
+        raise SettingsError(f"unknown section [{min(unknown)}]; there are {', '.join([*sections, 'providers'])}")
+    built: dict[str, Any] = {
+        name: _build(kind, tables.get(name, {}), f"[{name}]", folder)
+        for name, kind in sections.items()
+    }
+    built["providers"] = {
+        name: _build(ProviderSettings, table, f"[providers.{name}]", folder)
+        for name, table in tables.get("providers", {}).items()
+    }
+    return Settings(**built)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+
+
+def _put_variable(tables: dict[str, dict[str, Any]], name: str, text: str) -> None:
+    """Put ATP_GATEWAY_SECTION_NAME or ATP_GATEWAY_PROVIDERS__ID__NAME where the file would have it."""
+    path = name.removeprefix(PREFIX).lower()
+    if path.startswith("providers__"):
+        _, provider, key = [*path.split("__"), "", ""][:3]
+        if not provider or not key:
+            raise SettingsError(f"{name}: write {PREFIX}PROVIDERS__<PROVIDER>__<SETTING>")
+        table = tables.setdefault("providers", {})
+        known = next((id_ for id_ in table if id_.replace("-", "_") == provider), provider.replace("_", "-"))
+        table.setdefault(known, {})[key] = text
+        return
+    section, _, key = path.partition("_")
+    tables.setdefault(section, {})[key] = text
+
+
+def _build(kind: type[Any], table: Any, where: str, folder: Path) -> Any:
+    """One section's dataclass from its table; strings from the environment are read as the field's type."""
+    if not isinstance(table, dict) or not is_dataclass(kind):
+        raise SettingsError(f"{where} must be a table")
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, given in table.items():
+        name = key.removesuffix("_file")
+        if key.endswith("_file") and key not in hints and Secret in _options(hints.get(name)):
+            values[name] = _secret_from_file(folder / str(given), f"{where} {key}")
+        elif key in hints:
+            values[key] = _convert(given, hints[key], f"{where} {key}")
+        else:
+            raise SettingsError(f"{where} has no setting {key!r}; it has {', '.join(hints)}")
+    return kind(**values)
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return (hint, *getattr(hint, "__args__", ()))
+
+
+def _secret_from_file(path: Path, where: str) -> Secret:
+    try:
+        return Secret(path.read_text().strip())
+    except OSError as error:
+        raise SettingsError(f"{where}: cannot read {path}: {error.strerror}") from None
+
+
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def _convert(given: Any, hint: Any, where: str) -> Any:
+    options = _options(hint)
+    if isinstance(given, (list, tuple)) or (isinstance(given, str) and _is_many(hint)):
+        items = given.split(",") if isinstance(given, str) else given
+        wrap = Secret if Secret in options else str
+        texts = [str(item).strip() for item in items]
+        container = frozenset if "frozenset" in str(hint) else tuple
+        return container(wrap(text) for text in texts if text)
+    if Secret in options and isinstance(given, str):
+        return Secret(given)
+    if bool in options and isinstance(given, str) and given.lower() in (*_TRUE, *_FALSE):
+        return given.lower() in _TRUE
+    if int in options and isinstance(given, str) and given.isdecimal():
+        return int(given)
+    if isinstance(given, bool) == (bool in options) and any(
+        isinstance(given, o) for o in options if isinstance(o, type)
+    ):
+        return given
+    wanted = "true or false" if bool in options else "a whole number" if int in options else "text"
+    raise SettingsError(f"{where} must be {wanted}")
+
+
+def _is_many(hint: Any) -> bool:
+    return "tuple" in str(hint) or "frozenset" in str(hint)

@@ -1,0 +1,140 @@
+"""The HTTP side, put together: which routes, through which doors, behind which edge.
+
+`team_app` is all of it, for `serve`; `pages_app` is what a person's browser needs, for the listener of `stdio`. Wiring
+only; beside `gateway.app`, which uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from gateway.deferred import Accounts, database_url
+from gateway.errors import SettingsError
+from gateway.executor import Executor
+from gateway.settings import Settings
+from gateway.surfaces.addresses import Addresses
+from gateway.surfaces.doors import Doors
+from gateway.surfaces.edge import Edge
+from gateway.surfaces.instance import Instance
+from gateway.surfaces.server import Server, server_config
+from gateway.surfaces.web.health import Health
+from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+_MCP_PATHS = ("/mcp", "/sse", "/messages/*")
+_ATP_PATHS = ("/api/v1/atp/llm-client/*",)
+
+
+def team_app(gateway: Gateway, accounts: Accounts, host: str, port: int) -> ASGIApp:
+    """Everything: MCP, the pages, health, and the ATP surface where an app's key is set."""
+    addresses = Addresses.of(gateway.base_url, host, port)
+    mcp = gateway.mcp(accounts.vault.derive("request-state")).http(addresses.hosts, addresses.origins)
+    atp = _atp_routes(gateway, accounts)
+    routes = [*mcp.routes, *_page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp"), *atp]
+    doors = Doors(program=_MCP_PATHS, browser=BROWSER_PATHS, public=(*PUBLIC_PATHS, *(_ATP_PATHS if atp else ())))
+
+    def lifespan(_: Starlette) -> AbstractAsyncContextManager[None]:
+        return mcp.lifespan()
+
+    return Edge(Starlette(routes=routes, lifespan=lifespan), gateway.authenticator, doors, addresses, access_log=True)
+
+
+def pages_app(gateway: Gateway, accounts: Accounts, base_url: str) -> ASGIApp:
+    """The pages and health, for a listener that is reached as `base_url`."""
+    port = int(base_url.rpartition(":")[2])
+    routes = _page_routes(gateway, accounts, base_url, None)
+    doors = Doors(browser=BROWSER_PATHS, public=PUBLIC_PATHS)
+    return Edge(Starlette(routes=routes), gateway.authenticator, doors, Addresses.of(base_url, "127.0.0.1", port))
+
+
+def instance_of(settings: Settings, accounts: Accounts) -> Instance:
+    """What proves to another process that it has the same vault key and database as this one."""
+    return Instance(accounts.vault.derive(f"instance of {database_url(settings)}")[0])
+
+
+def _page_routes(gateway: Gateway, accounts: Accounts, base_url: str, mcp_url: str | None) -> list[BaseRoute]:
+    pages = WebPages(
+        accounts.flows,
+        accounts.connections,
+        accounts.store.audit.list_latest,
+        accounts.apps.display_name,
+        form_key=accounts.vault.derive("form-token")[0],
+        secure=base_url.startswith("https:"),
+        mcp_url=mcp_url,
+    )
+
+    async def is_ready() -> bool:
+        await accounts.store.marks.find("ready")
+        return True
+
+    return [*pages.routes(), *Health(is_ready, instance_of(gateway.settings, accounts)).routes()]
+
+
+def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
+    settings = gateway.settings.atp
+    if settings.app_key is None:
+        return []
+    from gateway.surfaces.atp.app_routes import app_routes
+    from gateway.surfaces.atp.calls import AppCredentials
+    from gateway.surfaces.atp.consents import Consents
+    from gateway.surfaces.atp.keys import FixedAppKeys
+    from gateway.surfaces.atp.return_urls import ReturnUrls
+    from gateway.surfaces.atp.tasks import Tasks
+    from gateway.surfaces.atp.toolkits import Toolkits
+    from gateway.surfaces.atp.users import OnlyMe
+
+    users = OnlyMe(gateway.principal)
+    toolkits = Toolkits(gateway.registry, gateway.policy, users)
+    consents = Consents(
+        users=users,
+        flows=accounts.flows,
+        grants=accounts.handover,
+        provider_name=accounts.apps.display_name,
+        registry=gateway.registry,
+        audit=gateway.audit,
+        return_urls=ReturnUrls(loopback=True),
+        hand_out_tokens=settings.hand_out_tokens,
+    )
+    executor = Executor(gateway.registry, gateway.policy, AppCredentials(accounts.broker), gateway.audit)
+    keys = FixedAppKeys({"app": settings.app_key})
+    return list(app_routes(keys, consents, Tasks(executor, toolkits, users), toolkits))
+
+
+@contextmanager
+def bind(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket for the block. SettingsError when the address cannot be had."""
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, or [server] port."
+        ) from None
+    with listener:
+        yield listener
+
+
+@asynccontextmanager
+async def serve_until_left(app: Any, listener: socket.socket) -> AsyncIterator[None]:
+    """The app answers on the socket for the block."""
+    server = Server(server_config(app))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    up = asyncio.create_task(server.up.wait())
+    await asyncio.wait({running, up}, return_when=asyncio.FIRST_COMPLETED)
+    up.cancel()
+    if running.done():
+        await running
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running

@@ -1,0 +1,250 @@
+"""The five steps of a call, and every way it can end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import anyio
+import pytest
+
+from gateway.access.policy import OnePersonPolicy
+from gateway.audit import AuditLog
+from gateway.clock import MovableClock
+from gateway.errors import (
+    InvalidArgumentsError,
+    NotAllowedError,
+    ProviderUnavailableError,
+    ReservedArgumentError,
+    ToolCrashedError,
+    ToolError,
+    ToolTimeoutError,
+    UnknownToolError,
+)
+from gateway.executor import Executor
+from gateway.redaction import MASK
+from gateway.toolkit.context import Form, InputNeeded, NullChannel
+from gateway.toolkit.loader import Loader
+from gateway.toolkit.registry import Registry
+from gateway.types import Call, Client, Credential, Done, NeedsConnection, NeedsInput, Principal
+
+ADA = Principal("local", "ada")
+TOKEN = "CNRY-access-token-93fa"
+
+TOOLKIT = '''
+import asyncio
+from gateway import Context, Credential, Form, ToolError, ToolKitClient
+
+client = ToolKitClient(app_name="fixture")
+
+@client.tool
+def add(a: int, b: int = 1) -> int:
+    """Adds."""
+    return a + b
+
+@client.register_tool(function_name="with_token", params=[], required_params=[], description="d",
+                      auth_provider="hubspot", auth_type="OAuth2", auth_with="access_token")
+def with_token(**kwargs):
+    return {"got": len(kwargs["auth_token"])}
+
+@client.register_tool(function_name="leaky", params=["how"], required_params=["how"], description="d",
+                      auth_provider="hubspot", auth_type="OAuth2", auth_with="access_token")
+def leaky(**kwargs):
+    token = kwargs["auth_token"]
+    if kwargs["how"] == "raise":
+        raise RuntimeError(f"bad header {token}")
+    if kwargs["how"] == "tool_error":
+        raise ToolError(f"refused: {token}")
+    return {"headers": {"Authorization": f"Bearer {token}"}, "reversed": token[::-1]}
+
+@client.tool
+def crash():
+    """Crashes."""
+    raise ValueError("the database password is hunter2")
+
+@client.tool(timeout=0.05)
+async def slow():
+    """Never ends by itself."""
+    await asyncio.Event().wait()
+
+@client.tool
+async def asks(ctx: Context) -> str:
+    """Asks."""
+    return (await ctx.ask(Form("Name?", {"type": "object", "properties": {}}), key="name")).content["name"]
+'''
+
+
+class Grants:
+    """Answers the executor's one question with what the test put in."""
+
+    def __init__(self) -> None:
+        self.answer = Credential("hubspot", TOKEN)
+
+    async def credential(self, call, requirement):
+        return self.answer
+
+
+class Refuses(OnePersonPolicy):
+    def may_call(self, principal, tool):
+        return NotAllowedError("Ask your administrator.")
+
+
+class Hides(OnePersonPolicy):
+    def may_see(self, principal, tool):
+        return False
+
+
+@pytest.fixture
+def events():
+    return []
+
+
+@pytest.fixture
+def grants():
+    return Grants()
+
+
+@pytest.fixture
+def registry(tmp_path):
+    registry = Registry()
+    path = tmp_path / "fixture.py"
+    path.write_text(TOOLKIT)
+    assert not Loader(registry).load(str(path)).errors
+    return registry
+
+
+@pytest.fixture
+async def audit(events):
+    async def write(batch):
+        events.extend(batch)
+
+    audit = AuditLog(write, MovableClock(), interval=3600)
+    yield audit
+    await audit.close()
+
+
+@pytest.fixture
+def run(registry, grants, audit):
+    executor = Executor(registry, OnePersonPolicy(), grants, audit)
+
+    async def run(tool, channel=None, **arguments):
+        with anyio.fail_after(5):
+            return await executor.call(Call(ADA, Client("test"), tool, arguments, "1", channel or NullChannel()))
+
+    return run
+
+
+async def test_a_tool_that_needs_nothing_simply_runs(run):
+    outcome = await run("add", a=2)
+    assert isinstance(outcome, Done)
+    assert outcome.result.structured == 3
+
+
+async def test_a_tool_that_needs_an_account_gets_the_persons_token(run):
+    assert (await run("with_token")).result.structured == {"got": len(TOKEN)}
+
+
+async def test_an_unknown_tool_is_named(run):
+    outcome = await run("nope")
+    assert isinstance(outcome.error, UnknownToolError)
+    assert "nope" in str(outcome.error)
+
+
+async def test_a_tool_the_person_may_not_see_does_not_exist(registry, grants, audit):
+    executor = Executor(registry, Hides(), grants, audit)
+    outcome = await executor.call(Call(ADA, Client(), "add", {"a": 1}, "1", NullChannel()))
+    assert str(outcome.error) == "Unknown tool: add"
+
+
+async def test_a_tool_the_person_may_not_call_is_refused_with_the_reason(registry, grants, audit):
+    executor = Executor(registry, Refuses(), grants, audit)
+    outcome = await executor.call(Call(ADA, Client(), "add", {"a": 1}, "1", NullChannel()))
+    assert str(outcome.error) == "Ask your administrator."
+
+
+async def test_a_wrong_argument_is_named(run):
+    outcome = await run("add", a="two")
+    assert isinstance(outcome.error, InvalidArgumentsError)
+    assert "a" in str(outcome.error)
+
+
+@pytest.mark.parametrize("name", ["auth_token", "access_token", "api_key"])
+async def test_a_caller_cannot_supply_the_token(run, name):
+    outcome = await run("with_token", **{name: "evil"})
+    assert isinstance(outcome.error, ReservedArgumentError)
+
+
+async def test_a_missing_connection_ends_the_call_with_the_link(run, grants):
+    grants.answer = NeedsConnection("http://gw/connect/1", "1", "hubspot", "HubSpot", "Connect HubSpot.")
+    assert await run("with_token") is grants.answer
+
+
+async def test_a_provider_that_is_down_is_a_failure_with_its_sentence(run, grants):
+    grants.answer = ProviderUnavailableError("HubSpot does not answer. Try again in a minute.")
+    assert (await run("with_token")).error is grants.answer
+
+
+async def test_a_bug_in_a_tool_gives_a_reference_and_never_its_text(run, caplog):
+    with caplog.at_level(logging.ERROR):
+        outcome = await run("crash")
+    assert isinstance(outcome.error, ToolCrashedError)
+    assert "hunter2" not in str(outcome.error)
+    reference = str(outcome.error).rsplit(" ", 1)[1].rstrip(".")
+    assert reference in caplog.text
+    assert "hunter2" in caplog.text
+
+
+async def test_a_tool_that_does_not_end_is_answered_at_its_deadline(run):
+    assert isinstance((await run("slow")).error, ToolTimeoutError)
+
+
+async def test_a_token_in_a_result_is_redacted_in_each_encoding(run):
+    structured = (await run("leaky", how="return")).result.structured
+    assert structured == {"headers": {"Authorization": f"Bearer {MASK}"}, "reversed": MASK}
+
+
+async def test_a_token_in_an_error_meant_for_the_model_is_redacted(run):
+    outcome = await run("leaky", how="tool_error")
+    assert isinstance(outcome.error, ToolError)
+    assert str(outcome.error) == f"refused: {MASK}"
+
+
+async def test_a_token_in_a_crash_reaches_neither_caller_nor_log(run, caplog):
+    outcome = await run("leaky", how="raise")
+    assert TOKEN not in str(outcome.error)
+    assert TOKEN not in caplog.text
+
+
+async def test_a_question_that_needs_another_call_is_an_outcome(run):
+    class Later(NullChannel):
+        capabilities = frozenset({"form"})
+
+        async def ask(self, asks):
+            raise InputNeeded(asks)
+
+    outcome = await run("asks", channel=Later())
+    assert isinstance(outcome, NeedsInput)
+    assert isinstance(outcome.asks["name"], Form)
+
+
+async def test_every_call_is_recorded_with_its_end(run, events, audit):
+    await run("add", a=1)
+    await run("nope")
+    await run("crash")
+    await audit.flush()
+    assert [(event.tool, event.outcome) for event in events] == [
+        ("add", "done"),
+        (None, "unknown_tool"),
+        ("crash", "tool_crashed"),
+    ]
+    assert all(event.principal == ADA for event in events)
+
+
+async def test_a_cancelled_call_is_recorded_as_such(run, events, audit, registry):
+    task = asyncio.ensure_future(run("with_token"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await audit.flush()
+    assert [event.outcome for event in events] == ["cancelled"]
