@@ -15,6 +15,7 @@ Source: MCP 2025-11-25 Elicitation, Sampling, Roots; MCP 2026-07-28 multi-round-
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
@@ -126,6 +127,7 @@ class Context:
         self._channel = channel
         self._loop = loop
         self._asked = 0
+        self._waits: set[concurrent.futures.Future[Any]] | None = set()
 
     def can(self, capability: Capability) -> bool:
         """Whether the host can be asked for a form, a visit to a url, a sampling, or its roots."""
@@ -153,5 +155,38 @@ class Context:
         return await self._channel.ask(asks)
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
-        """Wait, in a plain `def` tool, for one of the calls above."""
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        """Wait, in a plain `def` tool, for one of the calls above.
+
+        RuntimeError in an `async def` tool, which must await them instead. CancelledError (of `concurrent.futures`)
+        when the caller has gone.
+        """
+        if _running_loop() is self._loop:
+            call.close()
+            raise RuntimeError(
+                "ctx.wait() is for plain `def` tools: in an `async def` tool write `await ctx.ask(...)`."
+            )
+        waits = self._waits
+        if waits is None:
+            call.close()
+            raise concurrent.futures.CancelledError
+        answer = asyncio.run_coroutine_threadsafe(call, self._loop)
+        waits.add(answer)
+        if self._waits is None:
+            answer.cancel()
+        try:
+            return answer.result()
+        finally:
+            waits.discard(answer)
+
+    def close(self) -> None:
+        """End what the tool still waits for, because nobody waits for the tool any more."""
+        waits, self._waits = self._waits, None
+        for answer in tuple(waits or ()):
+            answer.cancel()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gateway.toolkit.content import ToolResult
 from gateway.toolkit.context import Context
 from gateway.types import Credential, Requirement
 
@@ -40,11 +41,17 @@ class Run(Protocol):
     ) -> Awaitable[Any]: ...
 
 
+def accept(_result: ToolResult) -> str | None:
+    """The `check_result` of a tool that promises no schema: whatever it returns is fine."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """`check` validates arguments against `input_schema`: None, or a sentence that names the wrong argument.
 
-    `timeout` is in seconds: how long the caller waits.
+    `check_result` does the same for a finished result, against `output_schema`. `timeout` is in seconds: how long the
+    caller waits. `origin` is where the tool was declared, `crm.py:12`, for people who have to find it.
     """
 
     name: str
@@ -57,3 +64,5 @@ class Tool:
     output_schema: Mapping[str, Any] | None = None
     annotations: Annotations = field(default_factory=Annotations)
     timeout: float = 60.0
+    check_result: Callable[[ToolResult], str | None] = accept
+    origin: str = ""

@@ -1,0 +1,97 @@
+"""So many permits and no more. Awaited on an event loop, given back from any thread.
+
+`asyncio.Semaphore` does not do: it belongs to one loop, and a thread that ends after its loop could not give back.
+Above: `gateway.toolkit.pool`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+
+
+class Bulkhead:
+    """Counts permits, and those of them whose holder nobody waits for any more."""
+
+    def __init__(self, permits: int) -> None:
+        self._lock = threading.Lock()
+        self._permits = permits
+        self._free = permits
+        self._abandoned = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self, patience: float) -> bool:
+        """A permit within `patience` seconds, or False. At once False where every holder has been abandoned."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            if self._abandoned >= self._permits:
+                return False
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+        try:
+            await asyncio.wait([turn], timeout=max(0.0, patience))
+        except asyncio.CancelledError:
+            if not self._withdraw(turn):
+                self.give_back()
+            raise
+        return not self._withdraw(turn)
+
+    def give_back(self) -> None:
+        """Return a permit: to whoever has waited longest, if somebody does."""
+        with self._lock:
+            while self._waiting:
+                turn = self._waiting.popleft()
+                try:
+                    turn.get_loop().call_soon_threadsafe(_wake, turn)
+                except RuntimeError:  # its loop has been closed, and its caller with it
+                    continue
+                return
+            self._free += 1
+
+    def abandon(self, change: int) -> None:
+        """Note that one more holder (1), or one fewer (-1), is running for nobody."""
+        with self._lock:
+            self._abandoned += change
+
+    def _withdraw(self, turn: asyncio.Future[None]) -> bool:
+        """Stop waiting. False when the permit has been handed over in the meantime."""
+        with self._lock:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return True
+            return False
+
+
+class Permit:
+    """One permit of each of some bulkheads, held by one running call."""
+
+    def __init__(self, *bulkheads: Bulkhead) -> None:
+        self._lock = threading.Lock()
+        self._bulkheads = bulkheads
+        self._abandoned = False
+        self._ended = False
+
+    def abandon(self) -> None:
+        """The caller has gone, the call still runs."""
+        with self._lock:
+            if not self._ended and not self._abandoned:
+                self._abandoned = True
+                for bulkhead in self._bulkheads:
+                    bulkhead.abandon(1)
+
+    def end(self) -> None:
+        """The call has really ended."""
+        with self._lock:
+            self._ended = True
+            for bulkhead in self._bulkheads:
+                if self._abandoned:
+                    bulkhead.abandon(-1)
+                bulkhead.give_back()
+
+
+def _wake(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
