@@ -1,0 +1,148 @@
+"""Tool calls a second: this gateway beside its peers, in one run, as shares of a bare echo.
+
+    python benchmarks/calls.py [--seconds 3] [--rounds 3] [--connections 16] [--only NAME]
+
+The gateway's tool needs an account, so each of its calls includes the person, the policy, argument validation, the
+broker, the injected token, the search of the result for it, and the audit row. Every server is alone on one core, the
+load on another; rounds are interleaved, so that a slow minute of the machine hits all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import re
+import statistics
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from load import HANDSHAKE, MODERN, Measured, call_of, measure, post
+from processes import LOAD_CORE, free_port, gateway, on_core, peer
+
+
+@dataclass
+class Subject:
+    """One server in one protocol era."""
+
+    name: str
+    tools: int
+    era: str
+    port: int
+    calls: list[bytes]
+    rounds: list[Measured] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(measured.rate for measured in self.rounds)
+
+    def quantile(self, share: float) -> float:
+        return statistics.median(measured.quantile(share) for measured in self.rounds) * 1000
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--seconds", type=float, default=3)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--connections", type=int, default=16)
+    options.add_argument("--only", default="", help="measure only servers whose name holds this, and the echo")
+    chosen = options.parse_args()
+    on_core(LOAD_CORE)
+    with contextlib.ExitStack() as stack:
+        issuer = stack.enter_context(provider())
+        subjects = []
+        for name, tools in SERVERS:
+            if name == "echo" or chosen.only in name:
+                subjects += subjects_of(name, tools, stack, issuer, chosen.connections)
+        for number in range(chosen.rounds + 1):  # the first round warms up
+            for subject in subjects:
+                measured = measure(subject.port, subject.calls, chosen.seconds if number else 0.5)
+                subject.rounds += [measured] if number else []
+    show(subjects, chosen.connections)
+
+
+SERVERS = [
+    ("echo", 1),
+    ("sdk", 1),
+    ("sdk", 1000),
+    ("fastmcp", 1),
+    ("fastmcp", 1000),
+    ("gateway", 1),
+    ("gateway", 100),
+    ("gateway", 1000),
+]
+
+
+def subjects_of(name: str, tools: int, stack: contextlib.ExitStack, issuer: str, connections: int) -> list[Subject]:
+    """Start a server; the subjects are the eras that it speaks."""
+    port = stack.enter_context(gateway(tools, issuer) if name == "gateway" else peer(name, tools))
+    if name == "gateway":
+        connect_account(port)
+    eras = ["-"] if name == "echo" else [HANDSHAKE, MODERN]
+    tool = f"greet_{tools - 1}"
+    return [
+        Subject(
+            name, tools, era, port, [call_of(port, MODERN if era == "-" else era, tool) for _ in range(connections)]
+        )
+        for era in eras
+    ]
+
+
+@contextlib.contextmanager
+def provider() -> Iterator[str]:
+    """The issuer of an authorization server, run in a thread of ours: it works only while accounts are connected."""
+    from gateway.testing.authorization_server import AuthorizationServer, RegisteredClient
+    from gateway.testing.serving import serving
+
+    client = RegisteredClient("benchmark", "not much of a secret", ("http://127.0.0.1/oauth/callback/acme",))
+    ready, port = threading.Event(), free_port()
+    loop, stopping = asyncio.new_event_loop(), asyncio.Event()
+
+    async def run() -> None:
+        async with serving(AuthorizationServer(client), port=port):
+            ready.set()
+            await stopping.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=[run()])
+    thread.start()
+    ready.wait(10)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join()
+
+
+def connect_account(port: int) -> None:
+    """Call a tool, follow the link that the answer holds, and consent."""
+    from gateway.testing.browser import Browser
+
+    async def consent(link: str) -> None:
+        async with Browser() as browser:
+            await browser.consent(link, user="alice")
+
+    request = call_of(port, MODERN, "greet_0").split(b"\r\n\r\n", 1)
+    headers = {"MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/call", "Mcp-Name": "greet_0"}
+    _, answer = post(port, json.loads(request[1]), headers)
+    link = re.search(r"http://[^\s\"\\<>)]+/connect/[\w-]+", answer)
+    if not link:
+        raise SystemExit(f"The gateway offered no link to connect an account:\n{answer}")
+    asyncio.run(consent(link[0]))
+
+
+def show(subjects: list[Subject], connections: int) -> None:
+    """The table of README.md."""
+    echo = next(subject.rate for subject in subjects if subject.name == "echo")
+    print(f"\n{connections} connections; medians of the rounds\n")
+    print("| server | tools | protocol | calls/s | of the echo | p50 ms | p99 ms |")
+    print("|---|---:|---|---:|---:|---:|---:|")
+    for s in subjects:
+        share = f"{s.rate / echo:.0%}"
+        cells = (s.name, s.tools, s.era, f"{s.rate:,.0f}", share, f"{s.quantile(0.5):.1f}", f"{s.quantile(0.99):.1f}")
+        print("| " + " | ".join(map(str, cells)) + " |")
+
+
+if __name__ == "__main__":
+    main()
