@@ -16,7 +16,7 @@ NPM = $(PEERS)/bin/node $(PEERS)/bin/npm-cli.js --prefix tests --ignore-scripts 
 .PHONY: help test run lint types layers conformance benchmarks lock
 
 help:
-	@echo 'make test         install what is missing and run all tests (make test T=tests/oauth for some)'
+	@echo 'make test         install what is missing and run all tests (make test ARGS=tests/oauth for some)'
 	@echo 'make run          the demo: a gateway, a provider and a person, on this machine (ARGS=--once to run it through)'
 	@echo 'make lint         style and formatting;  make types: mypy, strict;  make layers: who may import whom'
 	@echo 'make conformance  the official MCP conformance suite against our gateway'
@@ -24,7 +24,7 @@ help:
 	@echo 'make lock         resolve pyproject.toml and the tests'"'"' peers anew'
 
 test: $(OURS) $(THEIRS)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(T)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 run: $(OURS)
 	$(BIN)/atp-gateway demo $(ARGS)
