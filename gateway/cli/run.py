@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +46,7 @@ def command(script: Path, arguments: tuple[str, ...], config: Path | None, port:
     settings = options.settings_for(config, server={"port": port})
     log_to_stderr(settings.log.level)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    raise click.exceptions.Exit(run_script(script, arguments, settings, serves_on=not ends))
+    sys.exit(run_script(script, arguments, settings, serves_on=not ends))
 
 
 def run_script(script: Path, arguments: Sequence[str], settings: Settings, *, serves_on: bool) -> int:
