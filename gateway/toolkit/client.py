@@ -168,6 +168,7 @@ class _OwnTools:
     """The tools of a client that no gateway has loaded: they are there to look at, and nobody can call them."""
 
     toolkit = ""
+    is_loading = False
 
     def __init__(self) -> None:
         self.pool = Pool()

@@ -65,7 +65,7 @@ class Loader:
 
     def _load(self, source: Source) -> LoadReport:
         former = self._loaded.get(source)
-        intake = Intake(self._registry, self._pool, source.name, former.names if former else frozenset())
+        intake = Intake(self._registry, self._pool, source.name, former.names if former else None)
         try:
             with loading_into(intake), sdk_importable():
                 self._imports.run(source)
@@ -83,14 +83,18 @@ class Intake:
     `replaces` names the tools of an earlier loading of the file.
     """
 
-    def __init__(self, registry: Registry, pool: Pool, toolkit: str, replaces: AbstractSet[str]) -> None:
+    def __init__(self, registry: Registry, pool: Pool, toolkit: str, replaces: AbstractSet[str] | None = None) -> None:
         self.toolkit = toolkit
         self.pool = pool
         self.has_tools = False
         self._registry = registry
-        self._replaces = replaces
+        self._replaces = replaces or frozenset()
         self._names: set[str] = set()
         self._held: dict[str, Tool] | None = {}
+
+    @property
+    def is_loading(self) -> bool:
+        return self._held is not None
 
     @property
     def names(self) -> frozenset[str]:

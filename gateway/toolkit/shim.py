@@ -49,21 +49,26 @@ class _AppClient(LLMClient):
     def initiate_oauth_connection(
         self, platform_id: str, external_user_id: str, developer_redirect_url: str | None = None
     ) -> dict[str, Any]:
-        if find_sink() is None:
+        if not _is_loading():
             return super().initiate_oauth_connection(platform_id, external_user_id, developer_redirect_url)
         return _later(platform_id, external_user_id)
 
     def wait_for_connection(
         self, platform_id: str, external_user_id: str, timeout: float = 300, poll_interval: float = 2
     ) -> dict[str, Any]:
-        if find_sink() is None:
+        if not _is_loading():
             return super().wait_for_connection(platform_id, external_user_id, timeout, poll_interval)
         return _later(platform_id, external_user_id)
 
     def get_user_tokens(self, platform_id: str, external_user_id: str) -> dict[str, Any]:
-        if find_sink() is None:
+        if not _is_loading():
             return super().get_user_tokens(platform_id, external_user_id)
         return _later(platform_id, external_user_id)
+
+
+def _is_loading() -> bool:
+    sink = find_sink()
+    return sink is not None and sink.is_loading
 
 
 def _later(platform_id: str, external_user_id: str) -> dict[str, Any]:

@@ -16,13 +16,19 @@ from gateway.toolkit.tool import Tool
 
 
 class Sink(Protocol):
-    """`toolkit` is the name for a client that has none; `pool` is where the tools' threads come from."""
+    """`toolkit` is the name for a client that has none; `pool` is where the tools' threads come from.
+
+    `is_loading` is true until the toolkit's file has been read to its end.
+    """
 
     @property
     def toolkit(self) -> str: ...
 
     @property
     def pool(self) -> Pool: ...
+
+    @property
+    def is_loading(self) -> bool: ...
 
     def add(self, tool: Tool) -> None:
         """RegistrationError when another tool has the name."""
