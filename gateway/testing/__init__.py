@@ -4,5 +4,5 @@
 API that its tokens open; `browser` is a person at a browser, without a browser; `serving` puts any ASGI app on a free
 port. They are made for tests and for `atp-gateway demo`: anyone who types a name is that person.
 
-Above: the demo, our tests, and the tests of toolkit authors. Below: nothing of the gateway but its clock.
+Above: the demo, our tests, and the tests of toolkit authors. Below: the gateway's clock and its HTTP server's settings.
 """

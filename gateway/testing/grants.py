@@ -149,6 +149,8 @@ class Grants:
         code.used = True
         if code.expires_at <= self._clock.now():
             raise RefusalError("invalid_grant", "The code has expired.")
+        if code.grant.revoked:
+            raise RefusalError("invalid_grant", "The grant was revoked.")
         if code.redirect_uri != redirect_uri:
             raise RefusalError("invalid_grant", "redirect_uri is not the one of the authorization request.")
         if not hmac.compare_digest(_challenge_of(verifier).encode(), code.challenge.encode()):

@@ -3,8 +3,8 @@
     async with serving(app) as base_url:
         …
 
-It runs uvicorn inside the running event loop: quiet, without signal handlers, and gone when the block is left. Not for
-production: that is `gateway.app`'s business.
+It runs inside the running event loop: quiet, without signal handlers, and gone when the block is left. Not for
+production: that is `gateway.app`'s business. Below: `gateway.surfaces.server`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from gateway.surfaces.server import Server, server_config
 
 LOOPBACK = "127.0.0.1"
 
@@ -28,8 +30,7 @@ async def serving(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     still running when the block is left are given one second and then cancelled.
     """
     listener = listen(port)
-    config = uvicorn.Config(app, log_config=None, access_log=False, ws_ping_interval=None, timeout_graceful_shutdown=1)
-    server = _Server(config)
+    server = _Server(server_config(app, lifespan="auto", timeout_graceful_shutdown=1))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await server.wait_until_answering(running)
@@ -52,34 +53,28 @@ def listen(port: int = 0) -> socket.socket:
     return listener
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that says when it answers, stops at once, and leaves the process's signals alone."""
+class _Server(Server):
+    """Our server, but one that stops at once, and whose failed start is an error instead of the process's end."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._answering = asyncio.Event()
         self._stopping = asyncio.Event()
 
     async def wait_until_answering(self, running: asyncio.Task[None]) -> None:
-        waiting = asyncio.create_task(self._answering.wait())
-        await asyncio.wait([waiting, running], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        up = asyncio.create_task(self.up.wait())
+        await asyncio.wait([up, running], return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
         if running.done():
             running.result()
 
     def stop(self) -> None:
         self._stopping.set()
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().startup(sockets)
-        except SystemExit:  # uvicorn's word for "the app did not start"; it would end the whole process
+        except SystemExit:
             raise RuntimeError("The app did not start: its lifespan failed. The log says why.") from None
-        self._answering.set()
 
     async def main_loop(self) -> None:
         await self.on_tick(0)

@@ -246,8 +246,11 @@ async def test_a_person_who_removes_the_app_ends_their_grants_and_nobody_elses(
     app: App, server: AuthorizationServer
 ) -> None:
     alice, bob = await app.tokens("alice"), await app.tokens("bob")
+    unused = (await app.consent())["code"]
 
     server.grants.revoke_all("alice")
+
+    assert refused(await app.redeem(unused), "invalid_grant")
 
     assert refused(await app.refresh(alice["refresh_token"]), "invalid_grant")
     assert (await app.refresh(bob["refresh_token"])).status_code == 200

@@ -93,7 +93,7 @@ async def test_an_import_reports_each_step(registry: Registry, crm: Crm) -> None
     assert host.heard == [(0, 1, "Adding grace.hopper@cobol.example"), (1, 1, "All added")]
 
 
-def test_the_types_of_a_signature_are_its_schema(registry: Registry) -> None:
+async def test_the_types_of_a_signature_are_its_schema(registry: Registry) -> None:
     tool = registry.find("import_contacts")
 
     assert tool is not None

@@ -52,7 +52,7 @@ async def call(registry: Registry, name: str, token: str, arguments: Mapping[str
     return await tool.run(arguments or {}, Credential("hubspot", token), context)
 
 
-def test_both_tools_need_a_hubspot_account_and_show_no_token(registry: Registry) -> None:
+async def test_both_tools_need_a_hubspot_account_and_show_no_token(registry: Registry) -> None:
     assert [tool.name for tool in registry.tools()] == ["get_contacts", "create_company"]
     for tool in registry.tools():
         assert tool.requirement is not None
@@ -76,7 +76,7 @@ async def test_a_company_is_created(registry: Registry, crm: Crm) -> None:
     assert created["properties"].items() >= company.items()
 
 
-def test_a_company_needs_all_three_of_its_properties(registry: Registry) -> None:
+async def test_a_company_needs_all_three_of_its_properties(registry: Registry) -> None:
     tool = registry.find("create_company")
 
     assert tool is not None
