@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ProviderNotConfiguredError, ProviderUnavailableError, SettingsError, UnknownProviderError
-from gateway.oauth.discovery import Discovery
 from gateway.providers.catalogue import Catalogue
 from gateway.providers.provider import ClientAuth, Provider, check_url
 from gateway.providers.reader import read_provider
 from gateway.secret import Secret
+
+if TYPE_CHECKING:  # the settings are read from here on every start, and need no HTTP client
+    from gateway.oauth.discovery import Discovery
 
 
 @dataclass(frozen=True, slots=True)

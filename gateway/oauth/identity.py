@@ -1,7 +1,7 @@
 """Which account was connected: its lasting id, and a name that its owner knows it by.
 
 What cannot be learned loses nothing: where the provider does not answer, or names no account, the grant is kept under
-the account id `default` and without a label. Only an id_token that is *wrong* (its signature, issuer, audience or
+the account id `unnamed` and without a label. Only an id_token that is *wrong* (its signature, issuer, audience or
 nonce) is refused, and the grant with it: then the answer was meant for somebody else.
 
 Below: client, http, joserfc. Above: flows. Source: OpenID Connect Core 1.0 section 3.1.3.7.
@@ -39,9 +39,9 @@ _LONGEST = 256
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`id` is `default` where the provider names no account."""
+    """`id` is `unnamed` where the provider names no account."""
 
-    id: str = "default"
+    id: str = "unnamed"
     label: str | None = None
 
 

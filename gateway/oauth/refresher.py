@@ -118,8 +118,7 @@ class Refresher:
                     renewed, owner=owner, expected_version=seen.version
                 ) or await self._rows.replace(renewed, expected_version=seen.version)
                 break
-            except Exception:
-                # Whatever ails the database, this is the only copy of a token that may have been rotated.
+            except Exception:  # whatever ails the database: this is the only copy of a token that may be rotated
                 if pause is None:
                     raise
                 log.exception("refreshed tokens of connection %s could not be stored yet; trying again", seen.id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +26,7 @@ from gateway.oauth.discovery import Discovery
 from gateway.oauth.flows import Flows
 from gateway.oauth.grants import Grants
 from gateway.oauth.http import ProviderTransport
-from gateway.oauth.identity import Accounts
+from gateway.oauth.identity import Account, Accounts
 from gateway.oauth.live_tokens import LiveTokens
 from gateway.oauth.refresher import Refresher
 from gateway.providers.catalogue import Catalogue
@@ -34,7 +37,18 @@ from gateway.testing.browser import Browser
 from gateway.testing.grants import RegisteredClient
 from gateway.testing.serving import serving
 from gateway.toolkit.context import NullChannel
-from gateway.types import Call, Client, Credential, Flow, NeedsConnection, Principal, Requirement
+from gateway.types import (
+    Call,
+    Client,
+    Connection,
+    Credential,
+    CredentialKind,
+    Flow,
+    NeedsConnection,
+    Principal,
+    Requirement,
+    TokenSet,
+)
 from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring
 from gateway.vault.vault import Vault
@@ -111,6 +125,21 @@ class House:
         await self.audit.flush()
         return sorted(event.action for event in await self.store.audit.list_latest(principal))
 
+    async def hold(self, *scopes: str, life: timedelta | None = timedelta(hours=1), **more: Any) -> Connection:
+        """A connection with made-up tokens, as if it had been made just now."""
+        tokens = TokenSet(
+            Secret(more.pop("access", "old-access-token")),
+            more.pop("refresh", Secret("old-refresh-token")),
+            self.clock.now() + life if life else None,
+            frozenset(scopes),
+            more.pop("extras", {}),
+        )
+        return await self.grants.put(ALICE, "acme", CredentialKind.OAUTH2, Account("account-1", "alice"), tokens)
+
+    async def row(self) -> Connection:
+        [connection] = await self.store.connections.list_all(ALICE)
+        return connection
+
 
 @dataclass(frozen=True)
 class Returned:
@@ -185,3 +214,44 @@ def house_of(store: Store, vault: Vault, clock: MovableClock) -> Any:
             await house.close()
 
     return make
+
+
+class ScriptedEndpoint:
+    """A token endpoint on a raw socket: it sends the bytes it was given, honest HTTP or not."""
+
+    def __init__(self) -> None:
+        self.reply = b""
+        self.requests: list[bytes] = []
+        self.drip = False
+        """Send the reply and then nothing, and do not close."""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        self.requests.append(head + await reader.readexactly(int(found[1]) if found else 0))
+        try:
+            writer.write(self.reply)
+            await writer.drain()
+            if self.drip:
+                await reader.read()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+def http(status: str, body: bytes | str | Any, *headers: str) -> bytes:
+    """A reply as it goes over the wire. What is not text is sent as JSON."""
+    if not isinstance(body, bytes | str):
+        body = json.dumps(body)
+    raw = body if isinstance(body, bytes) else body.encode()
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(raw)}", "Connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + raw
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[tuple[ScriptedEndpoint, str]]:
+    scripted = ScriptedEndpoint()
+    server = await asyncio.start_server(scripted.answer, "127.0.0.1", 0)
+    yield scripted, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()

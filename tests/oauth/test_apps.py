@@ -1,0 +1,105 @@
+"""Catalogue and settings become our registration, or a sentence that says what to set."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import (
+    ProviderNotConfiguredError,
+    ProviderUnavailableError,
+    SettingsError,
+    UnknownProviderError,
+)
+from gateway.oauth.apps import Apps, ProviderSettings
+from gateway.providers.catalogue import Catalogue
+from gateway.secret import Secret
+
+SECRET = Secret("our secret")
+
+
+def apps(**settings: ProviderSettings) -> Apps:
+    return Apps(Catalogue.load(), settings)
+
+
+async def test_a_shipped_provider_needs_an_id_and_a_secret_and_no_more():
+    app = await apps(hubspot=ProviderSettings("id", SECRET, scopes=frozenset({"crm.lists.read"}))).get("hubspot")
+    assert (app.client_id, app.auth_method) == ("id", "client_secret_post")
+    assert app.scopes == {"oauth", "crm.lists.read"}
+    assert app.provider.token_url == "https://api.hubapi.com/oauth/2026-03/token"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"), [(ProviderSettings(), "client_id"), (ProviderSettings("id"), "client_secret")]
+)
+async def test_what_is_missing_is_named_as_setting_and_as_variable(settings, key):
+    with pytest.raises(ProviderNotConfiguredError) as missing:
+        await apps(hubspot=settings).get("hubspot")
+    assert f"Set {key} under [providers.hubspot] in gateway.toml" in str(missing.value)
+    assert f"ATP_GATEWAY_PROVIDERS__HUBSPOT__{key.upper()}" in str(missing.value)
+    assert "https://developers.hubspot.com/" in str(missing.value)
+
+
+async def test_a_provider_that_nobody_described_is_unknown_and_the_known_ones_are_listed():
+    with pytest.raises(UnknownProviderError, match=r"google, hubspot, microsoft, salesforce.*\[providers\.acme\]"):
+        await apps().get("acme")
+    assert apps().display_name("acme") == "acme"
+
+
+async def test_two_addresses_describe_a_provider():
+    settings = ProviderSettings(
+        "id", authorization_url="https://acme.example/a", token_url="https://acme.example/t", name="Acme"
+    )
+    app = await apps(acme=settings).get("acme")
+    assert (app.provider.name, app.auth_method, app.scopes) == ("Acme", "none", frozenset())
+
+
+async def test_one_address_is_not_enough():
+    settings = ProviderSettings("id", authorization_url="https://acme.example/a")
+    with pytest.raises(SettingsError, match="give issuer, or authorization_url and token_url"):
+        await apps(acme=settings).get("acme")
+
+
+async def test_a_tool_s_provider_by_issuer_cannot_be_looked_up_without_a_network():
+    with pytest.raises(ProviderUnavailableError):
+        await apps(acme=ProviderSettings("id", issuer="https://acme.example")).get("acme")
+
+
+@pytest.mark.parametrize("url", ["http://acme.example/t", "https://user@acme.example", "ftp://acme.example", "acme"])
+async def test_unsafe_addresses_are_refused(url):
+    settings = ProviderSettings("id", authorization_url=url, token_url=url)
+    with pytest.raises(SettingsError, match=r"\[providers\.acme\].*https://"):
+        await apps(acme=settings).get("acme")
+
+
+async def test_the_operator_fills_in_a_providers_variables():
+    settings = ProviderSettings("id", SECRET, variables={"login_host": "acme--uat.sandbox.my.salesforce.com"})
+    app = await apps(salesforce=settings).get("salesforce")
+    assert app.provider.token_url == "https://acme--uat.sandbox.my.salesforce.com/services/oauth2/token"
+    with pytest.raises(SettingsError, match="login_host does not look right"):
+        await apps(salesforce=ProviderSettings("id", SECRET, variables={"login_host": "evil.example.com"})).get(
+            "salesforce"
+        )
+    with pytest.raises(SettingsError, match="no setting 'tenant'"):
+        await apps(salesforce=ProviderSettings("id", SECRET, variables={"tenant": "x"})).get("salesforce")
+
+
+async def test_another_token_endpoint_is_another_server_and_gets_none_of_the_catalogues_other_addresses():
+    settings = ProviderSettings(
+        "id", SECRET, authorization_url="http://127.0.0.1:1/a", token_url="http://127.0.0.1:1/t"
+    )
+    provider = (await apps(hubspot=settings).get("hubspot")).provider
+    assert (provider.revocation, provider.introspection, provider.identity) == (None, None, None)
+    assert (provider.name, provider.scopes.default) == ("HubSpot", ("oauth",))
+
+
+async def test_another_authorization_page_of_the_same_server_keeps_the_rest():
+    url = "https://app-eu1.hubspot.com/oauth/authorize"
+    provider = (await apps(hubspot=ProviderSettings("id", SECRET, authorization_url=url)).get("hubspot")).provider
+    assert provider.authorization_url == url
+    assert provider.revocation
+    with pytest.raises(SettingsError, match="authorization_url must begin with https"):
+        await apps(hubspot=ProviderSettings("id", SECRET, authorization_url="http://evil.example")).get("hubspot")
+
+
+async def test_the_secret_is_not_in_the_registrations_repr():
+    assert "our secret" not in repr(await apps(hubspot=ProviderSettings("id", SECRET)).get("hubspot"))
