@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_args
 
@@ -103,7 +104,7 @@ class Pushed:
 
     async def _ask(self, ask: Ask) -> Answer:
         """The host's answer. What is not one (garbage, silence, a broken host) counts as dismissed."""
-        question = to_request(ask)
+        question = to_request(ask, elicitation_id=secrets.token_urlsafe(16))
         try:
             result = await self._request.session.send_request(
                 question,

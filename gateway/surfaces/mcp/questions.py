@@ -22,20 +22,24 @@ from gateway.toolkit.context import Answer, Ask, Form, Roots, Sample, Visit
 Request = types.ElicitRequest | types.CreateMessageRequest | types.ListRootsRequest
 
 
-def to_request(ask: Ask) -> Request:
-    """The MCP request that puts this question to a host. Raises ValueError for one that cannot be sent."""
-    request = _request(ask)
+def to_request(ask: Ask, elicitation_id: str | None = None) -> Request:
+    """The MCP request that puts this question to a host. Raises ValueError for one that cannot be sent.
+
+    `elicitation_id` is what a URL question needs when it is pushed (2025-11-25), and must not have otherwise.
+    """
+    request = _request(ask, elicitation_id)
     request.model_dump_json()  # text that UTF-8 cannot encode is to fail here, inside the tool, not on the wire
     return request
 
 
-def _request(ask: Ask) -> Request:
+def _request(ask: Ask, elicitation_id: str | None) -> Request:
     match ask:
         case Form(message, schema):
             form = types.ElicitRequestFormParams(message=message, requested_schema=dict(schema))
             return types.ElicitRequest(params=form)
         case Visit(message, url):
-            return types.ElicitRequest(params=types.ElicitRequestURLParams(message=message, url=url))
+            page = types.ElicitRequestURLParams(message=message, url=url, elicitation_id=elicitation_id)
+            return types.ElicitRequest(params=page)
         case Sample():
             return types.CreateMessageRequest(params=_sampling(ask))
         case Roots():

@@ -1,0 +1,141 @@
+"""tools/list, and the lists that are always empty."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from gateway.surfaces.mcp.limits import Limits
+from tests.surfaces.mcp.world import BOB, World
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits(page=2)
+
+
+def add(world: World, *names: str) -> None:
+    for name in names:
+        world.tool(function_name=name, description=name)(lambda: "")
+
+
+async def test_tools_are_listed_page_by_page_in_the_order_of_registration(world: World, era: str) -> None:
+    add(world, "c", "a", "b", "e", "d")
+    async with Client(world.server(), mode=era) as client:
+        first = await client.list_tools()
+        second = await client.list_tools(cursor=first.next_cursor)
+        third = await client.list_tools(cursor=second.next_cursor)
+    assert [[tool.name for tool in page.tools] for page in (first, second, third)] == [["c", "a"], ["b", "e"], ["d"]]
+    assert third.next_cursor is None
+
+
+async def test_an_empty_cursor_is_the_first_page(world: World, era: str) -> None:
+    add(world, "a", "b", "c")
+    async with Client(world.server(), mode=era) as client:
+        assert [tool.name for tool in (await client.list_tools(cursor="")).tools] == ["a", "b"]
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "bm9uZQ==", "é"])
+async def test_a_cursor_that_is_not_ours_is_refused(world: World, era: str, cursor: str) -> None:
+    add(world, "a")
+    async with Client(world.server(), mode=era) as client:
+        with pytest.raises(MCPError, match="cursor is not valid") as refused:
+            await client.list_tools(cursor=cursor)
+    assert refused.value.code == INVALID_PARAMS
+
+
+async def test_a_tool_added_between_two_pages_makes_nothing_disappear(world: World) -> None:
+    add(world, "a", "b", "c")
+    async with Client(world.server()) as client:
+        first = await client.list_tools()
+        world.toolkit.unregister_tool("a")
+        rest = await client.list_tools(cursor=first.next_cursor)
+    assert [tool.name for tool in rest.tools] == ["c"]
+
+
+async def test_each_person_is_listed_only_what_they_may_see(world: World, era: str) -> None:
+    add(world, "plain", "hidden_one")
+    async with Client(world.server(BOB), mode=era) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["plain"]
+
+
+async def test_a_cursor_does_not_tell_whether_a_hidden_tool_exists(world: World) -> None:
+    add(world, "hidden_one", "plain", "other", "third")
+    async with Client(world.server()) as client:
+        first = await client.list_tools()
+    async with Client(world.server(BOB)) as client:
+        await client.list_tools(cursor=first.next_cursor)
+        with pytest.raises(MCPError, match="cursor is not valid"):
+            await client.list_tools(cursor="aGlkZGVuX29uZQ==")
+
+
+async def test_lists_may_be_kept_for_a_minute_by_one_person(world: World) -> None:
+    """MCP 2026-07-28, Caching: a list that depends on the person is `private`."""
+    add(world, "a")
+    async with Client(world.server()) as client:
+        tools = await client.list_tools()
+        lists = [await client.list_prompts(), await client.list_resources(), await client.list_resource_templates()]
+    for listed in [tools, *lists]:
+        assert (listed.ttl_ms, listed.cache_scope) == (60_000, "private")
+
+
+async def test_prompts_and_resources_are_empty_lists(world: World, era: str) -> None:
+    async with Client(world.server(), mode=era) as client:
+        assert (await client.list_prompts()).prompts == []
+        assert (await client.list_resources()).resources == []
+        assert (await client.list_resource_templates()).resource_templates == []
+
+
+async def test_a_schema_arrives_word_for_word(world: World, era: str) -> None:
+    schema = {
+        "type": "object",
+        "$defs": {"city": {"$anchor": "c", "type": ["string", "null"], "default": None}},
+        "properties": {"city": {"$ref": "#/$defs/city"}, "n": {"enum": [1, None]}},
+        "additionalProperties": False,
+    }
+    world.tool(function_name="strict", description="d", input_schema=schema)(lambda **_: "")
+    async with Client(world.server(), mode=era) as client:
+        assert (await client.list_tools()).tools[0].input_schema == schema
+
+
+async def test_a_tool_shows_its_title_and_hints(world: World, era: str) -> None:
+    @world.tool(title="Look up", read_only=True, open_world=False)
+    def look() -> str:
+        """Looks."""
+        return ""
+
+    async with Client(world.server(), mode=era) as client:
+        shown = (await client.list_tools()).tools[0]
+    assert (shown.title, shown.description) == ("Look up", "Looks.")
+    hints = shown.annotations
+    assert hints is not None
+    assert (hints.read_only_hint, hints.open_world_hint, hints.destructive_hint) == (True, False, None)
+
+
+async def test_an_output_schema_that_is_no_object_is_shown_only_where_the_protocol_has_it(world: World) -> None:
+    """Before 2026-07-28 one such schema would fail the whole list."""
+    world.tool(function_name="count", description="d")(lambda: 3)
+    plain = world.registry.tools()[0]
+    world.registry.replace(["count"], [replace(plain, output_schema={"type": "integer"})])
+    async with Client(world.server()) as client:
+        assert (await client.list_tools()).tools[0].output_schema == {"type": "integer"}
+        assert (await client.call_tool("count")).structured_content == 3
+    async with Client(world.server(), mode="legacy") as client:
+        assert (await client.list_tools()).tools[0].output_schema is None
+        answer = await client.call_tool("count")
+    assert answer.structured_content is None
+    assert answer.content[0].text == "3"
+
+
+async def test_a_tool_registered_anew_is_listed_anew(world: World, era: str) -> None:
+    world.tool(function_name="a", description="old")(lambda: "")
+    async with Client(world.server(), mode=era) as client:
+        before = await client.list_tools()
+        world.toolkit.unregister_tool("a")
+        world.tool(function_name="a", description="new")(lambda: "")
+        after = await client.list_tools(cache_mode="bypass")
+    assert [page.tools[0].description for page in (before, after)] == ["old", "new"]
