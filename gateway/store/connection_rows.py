@@ -9,15 +9,26 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, or_, select, update
 
 from gateway.store.engine import Engines
-from gateway.store.tables import CONNECTIONS, belongs_to, from_row, to_columns
+from gateway.store.tables import CONNECTIONS, belongs_to, from_row, person, to_columns
 from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal
 
 _columns = CONNECTIONS.c
 _FREE = {"lease_owner": None, "lease_until": None, "refresh_not_before": None}
 _IDENTITY = frozenset({"id", "tenant", "issuer", "subject", "provider", "account_id", "created_at"})
+
+# Asked on every tool call, and built only once: building it costs as much as running it.
+_CURRENT = (
+    select(CONNECTIONS)
+    .where(
+        *(_columns[name] == bindparam(name) for name in ("tenant", "issuer", "subject", "provider", "kind")),
+        _columns.status != ConnectionStatus.REVOKED,
+    )
+    .order_by((_columns.status == ConnectionStatus.ACTIVE).desc(), _columns.created_at.desc(), _columns.id)
+    .limit(1)
+)
 
 
 class ConnectionRows:
@@ -31,17 +42,8 @@ class ConnectionRows:
 
         Never a revoked one.
         """
-        return await self._first(
-            select(CONNECTIONS)
-            .where(
-                belongs_to(CONNECTIONS, principal),
-                _columns.provider == provider,
-                _columns.kind == kind,
-                _columns.status != ConnectionStatus.REVOKED,
-            )
-            .order_by((_columns.status == ConnectionStatus.ACTIVE).desc(), _columns.created_at.desc(), _columns.id)
-            .limit(1)
-        )
+        rows = await self._engines.rows(_CURRENT, person(principal) | {"provider": provider, "kind": kind})
+        return from_row(Connection, rows[0]) if rows else None
 
     async def find_account(self, principal: Principal, provider: str, account_id: str) -> Connection | None:
         """The person's connection to this very account, whatever its status."""

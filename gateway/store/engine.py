@@ -10,13 +10,13 @@ Not here: what is stored (`gateway.store.tables`). Above: the `*_rows` modules, 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, NullPool, RowMapping, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -24,8 +24,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 log = logging.getLogger(__name__)
 
-# Parameters are tokens' ciphertext, state hashes and names of people: neither logged nor put into errors.
-_QUIET: dict[str, Any] = {"hide_parameters": True, "echo": False, "echo_pool": False}
+_OPTIONS: dict[str, Any] = {
+    # Parameters are tokens' ciphertext, state hashes and names of people: neither logged nor put into errors.
+    "hide_parameters": True,
+    "echo": False,
+    # Otherwise an INSERT on PostgreSQL does not tell how many rows it made.
+    "execution_options": {"preserve_rowcount": True},
+}
 
 _PRAGMAS = (
     "busy_timeout = 5000",  # milliseconds that a writer waits for another process
@@ -35,36 +40,77 @@ _PRAGMAS = (
     "secure_delete = ON",  # deleted ciphertext is overwritten
     "temp_store = MEMORY",
 )
+Answer = TypeVar("Answer")
+
 _READERS = 4
 _CONNECT_SECONDS = 10
 
 
-@dataclass(frozen=True, slots=True)
 class Engines:
-    """One database. `reading` runs single statements, `writing` transactions; `migrating` makes a blocking engine."""
+    """One database. `reading` runs single statements, `writing` transactions; `migrating` makes a blocking engine.
 
-    reading: AsyncEngine
-    writing: AsyncEngine
-    migrating: Callable[[], Engine]
-    insert: Callable[[Table], sqlite.Insert | postgresql.Insert]
+    What was begun is finished: a caller who is cancelled leaves at once, the statement goes on without them. A driver
+    that is interrupted loses its connection, and nobody learns whether the commit went through.
+    """
 
-    async def rows(self, statement: Executable) -> Sequence[RowMapping]:
-        async with self.reading.connect() as connection:
-            return (await connection.execute(statement)).mappings().all()
+    def __init__(
+        self,
+        reading: AsyncEngine,
+        writing: AsyncEngine,
+        migrating: Callable[[], Engine],
+        insert: Callable[[Table], sqlite.Insert | postgresql.Insert],
+    ) -> None:
+        self.reading = reading
+        self.writing = writing
+        self.migrating = migrating
+        self.insert = insert
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
+        async def read() -> Sequence[RowMapping]:
+            async with self.reading.connect() as connection:
+                return (await connection.execute(statement, parameters)).mappings().all()
+
+        return await self._finished(read())
 
     async def change(self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None) -> int:
         """How many rows the statement changed, in a transaction of its own."""
-        async with self.writing.begin() as connection:
-            return (await connection.execute(statement, parameters)).rowcount
+
+        async def write() -> int:
+            async with self.writing.begin() as connection:
+                return (await connection.execute(statement, parameters)).rowcount
+
+        return await self._finished(write())
 
     async def changed(self, statement: Executable) -> RowMapping | None:
         """The row that a statement with RETURNING changed, if there was one."""
-        async with self.writing.begin() as connection:
-            return (await connection.execute(statement)).mappings().one_or_none()
+
+        async def write() -> RowMapping | None:
+            async with self.writing.begin() as connection:
+                return (await connection.execute(statement)).mappings().one_or_none()
+
+        return await self._finished(write())
+
+    async def ask(self, question: Callable[[Connection], Answer]) -> Answer:
+        """What a function finds out from a connection that it reads with."""
+
+        async def read() -> Answer:
+            async with self.reading.connect() as connection:
+                return await connection.run_sync(question)
+
+        return await self._finished(read())
 
     async def dispose(self) -> None:
+        """Close all connections, after the statements that still run."""
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self.reading.dispose()
         await self.writing.dispose()
+
+    async def _finished(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
 
 
 def sqlite_engines(path: Path) -> Engines:
@@ -73,15 +119,15 @@ def sqlite_engines(path: Path) -> Engines:
     url = URL.create("sqlite+aiosqlite", database=str(path))
     unmanaged = {"isolation_level": None}  # the driver begins no transactions behind our back
     reading = create_async_engine(
-        url, **_QUIET, pool_size=_READERS, max_overflow=0, connect_args=unmanaged, skip_autocommit_rollback=True
+        url, **_OPTIONS, pool_size=_READERS, max_overflow=0, connect_args=unmanaged, skip_autocommit_rollback=True
     )
-    writing = create_async_engine(url, **_QUIET, pool_size=1, max_overflow=0, connect_args=unmanaged)
+    writing = create_async_engine(url, **_OPTIONS, pool_size=1, max_overflow=0, connect_args=unmanaged)
     _prepare_sqlite(reading.sync_engine)
     _prepare_sqlite(writing.sync_engine)
     event.listen(writing.sync_engine, "begin", _begin_immediate)
 
     def migrating() -> Engine:
-        engine = create_engine(url.set(drivername="sqlite"), **_QUIET, poolclass=NullPool, connect_args=unmanaged)
+        engine = create_engine(url.set(drivername="sqlite"), **_OPTIONS, poolclass=NullPool, connect_args=unmanaged)
         _prepare_sqlite(engine)
         event.listen(engine, "begin", _begin_immediate)
         return engine
@@ -94,11 +140,11 @@ def postgres_engines(url: URL) -> Engines:
     url = url.set(drivername="postgresql+psycopg")
     if "connect_timeout" not in url.query:
         url = url.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
-    writing = create_async_engine(url, **_QUIET, pool_size=5, max_overflow=10, pool_pre_ping=True)
+    writing = create_async_engine(url, **_OPTIONS, pool_size=5, max_overflow=10, pool_pre_ping=True)
     reading = writing.execution_options(isolation_level="AUTOCOMMIT")
 
     def migrating() -> Engine:
-        return create_engine(url, **_QUIET, poolclass=NullPool)
+        return create_engine(url, **_OPTIONS, poolclass=NullPool)
 
     return Engines(reading, writing, migrating, postgresql.insert)
 

@@ -28,10 +28,8 @@ _one_at_a_time = threading.Lock()
 
 async def bring_up_to_date(engines: Engines) -> None:
     """Run the revisions that the database lacks. SettingsError if it has one that this version does not know."""
-    async with engines.reading.connect() as connection:
-        if await connection.run_sync(_is_current):
-            return
-    await anyio.to_thread.run_sync(_migrate, engines)
+    if not await engines.ask(_is_current):
+        await anyio.to_thread.run_sync(_migrate, engines)
 
 
 def _is_current(connection: Connection) -> bool:

@@ -53,7 +53,7 @@ class Store:
 def _engines(text: str) -> Engines:
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise SettingsError(f"The database URL cannot be read. {_FORMS}") from None
     match url.get_backend_name():
         case "sqlite" if url.database and url.database != ":memory:" and not url.query:

@@ -116,21 +116,20 @@ Personal = TypeVar("Personal", Connection, Flow, AuditEvent)
 
 def to_columns(value: Connection | Flow | AuditEvent) -> dict[str, Any]:
     columns = {field.name: getattr(value, field.name) for field in fields(value)}
-    principal: Principal = columns.pop("principal")
-    return columns | {"tenant": principal.tenant, "issuer": principal.issuer, "subject": principal.subject}
+    return columns | person(columns.pop("principal"))
 
 
-def from_row(kind: type[Personal], row: RowMapping | Mapping[str, Any]) -> Personal:
+def from_row(kind: type[Personal], row: Mapping[str, Any] | RowMapping) -> Personal:
     columns = dict(row)
     tenant, issuer, subject = (columns.pop(name) for name in _PERSON)
     return kind(principal=Principal(issuer, subject, tenant), **columns)
 
 
+def person(principal: Principal) -> dict[str, str]:
+    """The columns that say whose a row is."""
+    return {"tenant": principal.tenant, "issuer": principal.issuer, "subject": principal.subject}
+
+
 def belongs_to(table: Table, principal: Principal) -> ColumnElement[bool]:
     """The condition that every query for a person's rows carries."""
-    columns = table.c
-    return and_(
-        columns.tenant == principal.tenant,
-        columns.issuer == principal.issuer,
-        columns.subject == principal.subject,
-    )
+    return and_(*(table.c[name] == value for name, value in person(principal).items()))

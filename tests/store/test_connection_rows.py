@@ -1,0 +1,301 @@
+"""What a store does with connections, on each database."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway.store.store import Store
+from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal
+
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=30)
+ANNA = Principal("issuer", "anna")
+BERND = Principal("issuer", "bernd")
+OAUTH2 = CredentialKind.OAUTH2
+
+
+def connection(connection_id: str = "c1", **changes: Any) -> Connection:
+    made = Connection(
+        id=connection_id,
+        principal=ANNA,
+        provider="acme",
+        kind=OAUTH2,
+        account_id=f"account of {connection_id}",
+        account_label="anna@example.com",
+        scopes=frozenset({"write", "read"}),
+        status=ConnectionStatus.ACTIVE,
+        sealed=b"\x00sealed\xff",
+        created_at=NOW,
+        updated_at=NOW,
+        expires_at=NOW + timedelta(hours=1, microseconds=7),
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def renewed(former: Connection, **changes: Any) -> Connection:
+    return dataclasses.replace(former, version=former.version + 1, sealed=b"new", **changes)
+
+
+async def claim(store: Store, owner: str = "me", *, version: int = 1, now: datetime = NOW) -> bool:
+    return await store.connections.claim_lease("c1", version=version, owner=owner, now=now, until=now + (LATER - NOW))
+
+
+async def fail(store: Store, owner: str = "me", **changes: Any) -> bool:
+    known: dict[str, Any] = {"version": 1, "status": ConnectionStatus.ACTIVE, "reason": None, "not_before": None}
+    return await store.connections.fail_refresh("c1", owner=owner, now=NOW, **known | changes)
+
+
+async def stored(store: Store, connection_id: str = "c1") -> Connection:
+    found = await store.connections.find_by_id(ANNA, connection_id)
+    assert found is not None
+    return found
+
+
+async def test_a_connection_comes_back_as_it_was_stored(store: Store) -> None:
+    every_field = connection(
+        status=ConnectionStatus.NEEDS_REAUTH,
+        status_reason="refresh token revoked",
+        version=7,
+        lease_owner="me",
+        lease_until=LATER,
+        refresh_not_before=LATER,
+    )
+    await store.connections.insert(every_field)
+
+    assert await stored(store) == every_field
+
+
+async def test_times_come_back_aware_and_in_utc(store: Store) -> None:
+    elsewhere = datetime.fromisoformat("2030-06-01T08:00:00.000001+05:30")
+    await store.connections.insert(connection(expires_at=elsewhere))
+
+    expires_at = (await stored(store)).expires_at
+
+    assert expires_at == elsewhere
+    assert expires_at is not None
+    assert expires_at.tzinfo is UTC
+
+
+async def test_groups_are_not_stored(store: Store) -> None:
+    await store.connections.insert(connection(principal=dataclasses.replace(ANNA, groups=frozenset({"staff"}))))
+
+    assert (await stored(store)).principal == ANNA
+
+
+async def test_a_second_connection_to_one_account_is_refused_and_the_first_left_alone(store: Store) -> None:
+    assert await store.connections.insert(connection("c1", account_id="a"))
+    assert not await store.connections.insert(connection("c2", account_id="a", sealed=b"other"))
+
+    assert await store.connections.list_all(ANNA) == [connection("c1", account_id="a")]
+
+
+async def test_an_account_belongs_to_the_person_and_provider_it_is_named_with(store: Store) -> None:
+    one = connection("c1", account_id="a")
+    for other in (
+        connection("c2", account_id="b"),
+        connection("c3", account_id="a", provider="other"),
+        connection("c4", account_id="a", principal=BERND),
+        connection("c5", account_id="a", principal=dataclasses.replace(ANNA, tenant="t")),
+        connection("c6", account_id="a", principal=dataclasses.replace(ANNA, issuer="i")),
+        one,
+    ):
+        assert await store.connections.insert(other)
+
+    assert await store.connections.find_account(ANNA, "acme", "a") == one
+
+
+async def test_a_call_gets_the_active_connection_before_one_that_needs_reauthorization(store: Store) -> None:
+    await store.connections.insert(connection("c1"))
+    await store.connections.insert(connection("c2", status=ConnectionStatus.NEEDS_REAUTH, created_at=LATER))
+
+    assert await store.connections.find(ANNA, "acme", OAUTH2) == connection("c1")
+
+
+async def test_a_call_gets_the_newest_connection(store: Store) -> None:
+    for number in (1, 3, 2):
+        await store.connections.insert(connection(f"c{number}", created_at=NOW + timedelta(seconds=number)))
+
+    found = await store.connections.find(ANNA, "acme", OAUTH2)
+
+    assert found is not None
+    assert found.id == "c3"
+
+
+async def test_a_call_gets_one_that_needs_reauthorization_when_there_is_no_other(store: Store) -> None:
+    tired = connection(status=ConnectionStatus.NEEDS_REAUTH)
+    await store.connections.insert(tired)
+
+    assert await store.connections.find(ANNA, "acme", OAUTH2) == tired
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": ConnectionStatus.REVOKED}, {"kind": CredentialKind.API_KEY}, {"provider": "other"}],
+)
+async def test_a_call_never_gets_a_revoked_connection_or_one_of_another_kind(
+    store: Store, change: dict[str, Any]
+) -> None:
+    await store.connections.insert(connection(**change))
+
+    assert await store.connections.find(ANNA, "acme", OAUTH2) is None
+
+
+async def test_a_persons_connections_are_listed_by_provider_the_oldest_first(store: Store) -> None:
+    for made in (
+        connection("c1", provider="b"),
+        connection("c2", provider="a", created_at=LATER),
+        connection("c3", provider="a"),
+        connection("c4", principal=BERND),
+    ):
+        await store.connections.insert(made)
+
+    assert [found.id for found in await store.connections.list_all(ANNA)] == ["c3", "c2", "c1"]
+
+
+async def test_new_tokens_take_the_place_of_the_former_and_end_lease_and_back_off(store: Store) -> None:
+    former = connection(
+        lease_owner="me", lease_until=LATER, refresh_not_before=LATER, status=ConnectionStatus.NEEDS_REAUTH
+    )
+    await store.connections.insert(former)
+    new = renewed(
+        former, status=ConnectionStatus.ACTIVE, scopes=frozenset({"more"}), account_label="Anna", updated_at=LATER
+    )
+
+    assert await store.connections.replace(new, expected_version=1)
+    assert await stored(store) == dataclasses.replace(new, lease_owner=None, lease_until=None, refresh_not_before=None)
+
+
+async def test_of_two_writers_of_the_same_version_the_second_learns_that_it_lost(store: Store) -> None:
+    await store.connections.insert(connection())
+    first, second = renewed(connection()), renewed(connection(), account_label="second")
+
+    assert await store.connections.replace(first, expected_version=1)
+    assert not await store.connections.replace(second, expected_version=1)
+    assert await stored(store) == first
+
+
+@pytest.mark.parametrize("change", [{"principal": BERND}, {"account_id": "b"}, {"provider": "b"}, {"id": "c2"}])
+async def test_new_tokens_never_land_on_another_account_or_person(store: Store, change: dict[str, Any]) -> None:
+    await store.connections.insert(connection())
+
+    assert not await store.connections.replace(renewed(connection(), **change), expected_version=1)
+    assert await stored(store) == connection()
+
+
+async def test_new_tokens_without_a_new_version_are_a_bug(store: Store) -> None:
+    await store.connections.insert(connection())
+
+    with pytest.raises(ValueError, match="new version"):
+        await store.connections.replace(connection(), expected_version=1)
+
+
+async def test_a_lease_has_one_owner_until_it_runs_out(store: Store) -> None:
+    await store.connections.insert(connection())
+
+    assert await claim(store, "first")
+    assert not await claim(store, "second", now=LATER - timedelta(microseconds=1))
+    assert (await stored(store)).lease_owner == "first"
+    assert await claim(store, "second", now=LATER)
+    assert (await stored(store)).lease_owner == "second"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"status": ConnectionStatus.NEEDS_REAUTH},
+        {"status": ConnectionStatus.REVOKED},
+        {"refresh_not_before": LATER},
+    ],
+)
+async def test_a_lease_is_refused_where_a_refresh_makes_no_sense(store: Store, change: dict[str, Any]) -> None:
+    """Tokens that have moved on, a grant that is gone, a back-off that is running."""
+    await store.connections.insert(connection(**change))
+
+    assert not await claim(store)
+
+
+async def test_a_refresh_stores_tokens_and_ends_the_lease(store: Store) -> None:
+    await store.connections.insert(connection())
+    await claim(store)
+
+    assert await store.connections.complete_refresh(renewed(connection()), owner="me", expected_version=1)
+    assert await stored(store) == renewed(connection())
+
+
+async def test_a_refresh_by_one_whose_lease_was_taken_over_changes_nothing(store: Store) -> None:
+    await store.connections.insert(connection())
+    await claim(store, "slow")
+    await claim(store, "quick", now=LATER)
+
+    assert not await store.connections.complete_refresh(renewed(connection()), owner="slow", expected_version=1)
+    assert (await stored(store)).sealed == connection().sealed
+
+
+async def test_a_refresh_is_kept_when_the_lease_ended_and_nobody_wrote_since(store: Store) -> None:
+    """The provider has rotated: these tokens exist nowhere else."""
+    await store.connections.insert(connection())
+
+    assert await store.connections.complete_refresh(renewed(connection()), owner="me", expected_version=1)
+
+
+async def test_a_refresh_does_not_overwrite_a_new_grant(store: Store) -> None:
+    await store.connections.insert(connection())
+    await claim(store)
+    granted = renewed(connection(), account_label="granted anew")
+    await store.connections.replace(granted, expected_version=1)
+
+    assert not await store.connections.complete_refresh(renewed(connection()), owner="me", expected_version=1)
+    assert await stored(store) == granted
+
+
+async def test_a_refresh_does_not_bring_a_dropped_connection_back(store: Store) -> None:
+    await store.connections.insert(connection())
+    await claim(store)
+    await store.connections.drop(ANNA, "c1")
+
+    assert not await store.connections.complete_refresh(renewed(connection()), owner="me", expected_version=1)
+    assert await store.connections.list_all(ANNA) == []
+
+
+async def test_a_failed_refresh_keeps_the_tokens_and_notes_what_happened(store: Store) -> None:
+    await store.connections.insert(connection())
+    await claim(store)
+
+    assert await fail(store, reason="provider unavailable", not_before=LATER)
+    assert await stored(store) == connection(status_reason="provider unavailable", refresh_not_before=LATER)
+
+
+async def test_a_refused_refresh_marks_the_connection(store: Store) -> None:
+    await store.connections.insert(connection())
+    await claim(store)
+
+    assert await fail(store, status=ConnectionStatus.NEEDS_REAUTH, reason="invalid_grant")
+    assert (await stored(store)).status is ConnectionStatus.NEEDS_REAUTH
+
+
+@pytest.mark.parametrize("change", [{"owner": "other"}, {"version": 2}])
+async def test_a_failure_by_one_without_the_lease_changes_nothing(store: Store, change: dict[str, Any]) -> None:
+    await store.connections.insert(connection())
+    await claim(store)
+
+    assert not await fail(store, **{"status": ConnectionStatus.NEEDS_REAUTH} | change)
+    assert (await stored(store)).status is ConnectionStatus.ACTIVE
+
+
+async def test_a_dropped_connection_is_gone(store: Store) -> None:
+    await store.connections.insert(connection())
+
+    assert await store.connections.drop(ANNA, "c1")
+    assert not await store.connections.drop(ANNA, "c1")
+    assert await store.connections.find_by_id(ANNA, "c1") is None
+
+
+async def test_labels_from_outside_are_stored_whatever_they_hold(store: Store) -> None:
+    await store.connections.insert(connection(account_label="a\0b\ud800c ü 🎈"))
+
+    assert (await stored(store)).account_label == "a\ufffdb?c ü 🎈"

@@ -1,0 +1,49 @@
+"""Other people's rows do not exist: whatever two people are called, neither reads or changes what is the other's."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as some
+
+from gateway.store.store import Store
+from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, Principal
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+LATER = datetime(2030, 1, 2, tzinfo=UTC)
+OAUTH2 = CredentialKind.OAUTH2
+
+# Few and alike, so that one person's issuer is often the other's subject, and one name another's beginning.
+names = some.sampled_from(["a", "b", "ab", "A", "a ", "%", "_", "", "a|b", "ä", "a\u0308"])
+people = some.builds(Principal, issuer=names, subject=names, tenant=names)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(owner=people, stranger=people)
+async def test_a_stranger_neither_finds_nor_changes_a_persons_rows(
+    store: Store, owner: Principal, stranger: Principal
+) -> None:
+    assume(not owner.same_person(stranger))
+    unique = secrets.token_hex(8)
+    connection = Connection(
+        unique, owner, unique, OAUTH2, "account", None, frozenset(), ConnectionStatus.ACTIVE, b"sealed", NOW, NOW
+    )
+    await store.connections.insert(connection)
+    await store.flows.put(Flow(unique, owner, "host", unique, OAUTH2, frozenset(), None, NOW, LATER))
+    await store.audit.append([AuditEvent(unique, NOW, owner, "tool.called", "done")])
+
+    rows = store.connections
+    assert await rows.find(stranger, unique, OAUTH2) is None
+    assert await rows.find_account(stranger, unique, "account") is None
+    assert await rows.find_by_id(stranger, unique) is None
+    assert unique not in {found.id for found in await rows.list_all(stranger)}
+    assert not await rows.drop(stranger, unique)
+    assert await store.flows.find_pending(stranger, unique, OAUTH2, frozenset(), None, NOW) is None
+    assert unique not in {event.id for event in await store.audit.list_latest(stranger, 1000)}
+
+    assert await rows.find(owner, unique, OAUTH2) == connection
+    assert await rows.find_by_id(owner, unique) == connection
+    assert await store.flows.find_pending(owner, unique, OAUTH2, frozenset(), None, NOW) is not None
+    assert unique in {event.id for event in await store.audit.list_latest(owner, 1000)}
