@@ -31,7 +31,7 @@ from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
 if TYPE_CHECKING:
     from gateway.app import Gateway
 
-_MCP_PATHS = ("/mcp", "/sse", "/messages/*")
+_MCP_PATHS = ("/mcp", "/sse", "/messages/")
 _ATP_PATHS = ("/api/v1/atp/llm-client/*",)
 
 
