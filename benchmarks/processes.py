@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import socket
@@ -58,7 +59,7 @@ def gateway(tools: int, issuer: str) -> Iterator[int]:
 def own_settings(home: Path) -> dict[str, str]:
     return {
         "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{home}/gateway.db",
-        "ATP_GATEWAY_VAULT_KEY": "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=",
+        "ATP_GATEWAY_VAULT_KEY": base64.b64encode(os.urandom(32)).decode(),
         "ATP_GATEWAY_LOG_LEVEL": "WARNING",
     }
 
