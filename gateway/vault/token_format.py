@@ -16,8 +16,8 @@ from gateway.types import TokenSet
 def pack_tokens(tokens: TokenSet) -> bytes:
     packed = {
         "access_token": tokens.access_token.reveal(),
-        "refresh_token": tokens.refresh_token.reveal() if tokens.refresh_token else None,
-        "expires_at": tokens.expires_at.isoformat() if tokens.expires_at else None,
+        "refresh_token": tokens.refresh_token.reveal() if tokens.refresh_token is not None else None,
+        "expires_at": tokens.expires_at.isoformat() if tokens.expires_at is not None else None,
         "scopes": sorted(tokens.scopes),
         "extras": dict(tokens.extras),
     }

@@ -1,4 +1,4 @@
-"""An open store, on SQLite and on PostgreSQL, and processes that contend for it."""
+"""Processes that contend for a database."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.store.store import Store
-
 Contend = Callable[..., list[Any]]
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

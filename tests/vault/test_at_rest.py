@@ -1,0 +1,148 @@
+"""Vault and store together: the wrong key changes nothing, and no file of the database holds a token in clear."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from gateway.errors import VaultError
+from gateway.secret import Secret
+from gateway.store.store import Store
+from gateway.types import Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal, TokenSet
+from gateway.vault.key_sources import new_key
+from gateway.vault.keyring import Keyring
+from gateway.vault.vault import Binding, Vault
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+ANNA = Principal("issuer", "anna")
+CANARIES = ("canary+access/token/000", "canary+refresh/token/111", "canary+new/token/2222", "canary+pkce/verifier/33")
+
+
+def vault(*keys: Secret) -> Vault:
+    return Vault(Keyring(keys))
+
+
+async def test_the_key_that_sealed_the_database_is_accepted_at_every_start(store: Store) -> None:
+    key = new_key()
+    for _ in range(3):
+        await vault(key).check(store.marks.find, store.marks.put_if_absent)
+
+
+async def test_a_rotated_ring_is_accepted(store: Store) -> None:
+    former = new_key()
+    await vault(former).check(store.marks.find, store.marks.put_if_absent)
+
+    await vault(new_key(), former).check(store.marks.find, store.marks.put_if_absent)
+
+
+async def test_a_wrong_key_is_refused_with_what_to_restore_and_nothing_is_changed(store: Store) -> None:
+    former, wrong = new_key(), new_key()
+    await vault(former).check(store.marks.find, store.marks.put_if_absent)
+    before = await store.marks.find("vault-sentinel")
+
+    with pytest.raises(VaultError) as raised:
+        await vault(wrong).check(store.marks.find, store.marks.put_if_absent, source="the file /data/vault.key")
+
+    needed, present = (Keyring([key]).first.id.hex() for key in (former, wrong))
+    assert str(raised.value).startswith(
+        f"This database was sealed with vault key {needed}, but the file /data/vault.key gives key {present}. "
+        "Nothing was changed."
+    )
+    assert await store.marks.find("vault-sentinel") == before
+
+
+async def test_of_two_first_starts_with_different_keys_one_is_refused(store: Store) -> None:
+    """The other process put its sentinel between our looking and our writing."""
+    await vault(new_key()).check(store.marks.find, store.marks.put_if_absent)
+
+    async def find_nothing(name: str) -> None:
+        return None
+
+    with pytest.raises(VaultError, match="Nothing was changed"):
+        await vault(new_key()).check(find_nothing, store.marks.put_if_absent)
+
+
+@pytest.mark.parametrize("junk", [b"", b"short", b"x" * 100])
+async def test_a_sentinel_that_was_overwritten_is_reported_too(store: Store, junk: bytes) -> None:
+    await store.marks.put_if_absent("vault-sentinel", junk)
+
+    with pytest.raises(VaultError):
+        await vault(new_key()).check(store.marks.find, store.marks.put_if_absent)
+
+
+def in_clear(data: bytes) -> Iterator[str]:
+    """The canaries that are in the data: as they are, in hex, in base64 at each of its three alignments, in URLs."""
+    for canary in CANARIES:
+        raw = canary.encode()
+        aligned = [base64.b64encode(raw[shift : shift + (len(raw) - shift) // 3 * 3]) for shift in range(3)]
+        forms = [raw, raw.hex().encode(), raw.hex().upper().encode(), quote(raw, safe="").encode(), *aligned]
+        if any(form in data for form in forms):
+            yield canary
+
+
+def test_the_search_for_canaries_finds_them() -> None:
+    for canary in CANARIES:
+        for before in ("", "x", "xx"):
+            text = f"{before}{canary}!".encode()
+            for form in (text, text.hex().encode(), base64.b64encode(text)):
+                assert list(in_clear(form)) == [canary]
+
+
+async def test_no_token_is_in_clear_in_the_files_after_writing_replacing_and_deleting(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    key, store = vault(new_key()), await Store.open(sqlite_url)
+    access, refresh, new, verifier = (Secret(canary) for canary in CANARIES)
+    place = Binding("connections", "c1", ANNA, "acme", "sealed", 1)
+    first = Connection(
+        "c1", ANNA, "acme", CredentialKind.OAUTH2, "a", "Anna", frozenset(), ConnectionStatus.ACTIVE,
+        key.seal_tokens(TokenSet(access, refresh), place), NOW, NOW,
+    )  # fmt: skip
+
+    def search() -> set[str]:
+        return {canary for file in (tmp_path / "data").iterdir() for canary in in_clear(file.read_bytes())}
+
+    await store.connections.insert(first)
+    assert search() == set()
+    place = dataclasses.replace(place, version=2)
+    second = dataclasses.replace(first, version=2, sealed=key.seal_tokens(TokenSet(new, refresh), place))
+    assert await store.connections.replace(second, expected_version=1)
+    assert search() == set()
+    flow = Flow("f1", ANNA, "h", "acme", CredentialKind.OAUTH2, frozenset(), None, NOW, NOW + timedelta(minutes=10))
+    await store.flows.put(flow)
+    sealed = key.seal(verifier.reveal().encode(), Binding("flows", "f1", ANNA, "acme", "sealed_verifier", 1))
+    await store.flows.begin(
+        "f1", redirect_uri="http://x", state_hash="s", browser_hash="b", sealed_verifier=sealed, now=NOW
+    )
+    await store.flows.finish("f1", FlowStatus.CONNECTED, connection_id="c1")
+    assert await store.connections.drop(ANNA, "c1")
+    assert search() == set()
+    await store.close()
+
+    assert search() == set()
+    left = (tmp_path / "data/gateway.db").read_bytes()
+    assert first.sealed not in left, "deleted ciphertext is overwritten too"
+    assert second.sealed not in left
+    assert sealed not in left
+
+
+async def test_a_ciphertext_copied_to_another_persons_row_does_not_open(store: Store) -> None:
+    """Someone who can write to the database gives Bernd's row Anna's tokens."""
+    key, bernd = vault(new_key()), Principal("issuer", "bernd")
+    place = Binding("connections", "c1", ANNA, "acme", "sealed", 1)
+    stolen = key.seal_tokens(TokenSet(Secret(CANARIES[0])), place)
+    await store.connections.insert(
+        Connection("c1", bernd, "acme", CredentialKind.OAUTH2, "a", None, frozenset(), ConnectionStatus.ACTIVE,
+                   stolen, NOW, NOW)
+    )  # fmt: skip
+    row = await store.connections.find_by_id(bernd, "c1")
+    assert row is not None
+
+    with pytest.raises(VaultError):
+        key.open_tokens(row.sealed, dataclasses.replace(place, principal=row.principal))
