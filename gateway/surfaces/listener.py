@@ -15,12 +15,12 @@ import json
 import logging
 import secrets
 import socket
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.errors import SettingsError
 from gateway.surfaces.instance import Instance
+from gateway.surfaces.sockets import listening_socket
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -116,19 +116,11 @@ class Listener:
 
 
 def _bind(port: int) -> socket.socket | None:
-    """A socket bound to the port, or None when somebody else has it."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if sys.platform == "win32":
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    else:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past a former listener's TIME_WAIT
+    """A socket on the port, or None when somebody else has it."""
     try:
-        bound.bind((_ADDRESS, port))
-        bound.listen()  # two sockets may be bound to a port as long as neither listens
+        return listening_socket(_ADDRESS, port)
     except OSError:
-        bound.close()
         return None
-    return bound
 
 
 async def _run(server: Server, bound: socket.socket) -> None:

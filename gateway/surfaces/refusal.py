@@ -1,9 +1,9 @@
 """A plain "no", as a page for a person and as JSON for a program.
 
-Used by the edge, before any route is entered, and by the pages for 404, 405 and 500. Each says what to do next. Needs
+Used by the edge, before any route is entered, and for what goes wrong behind it. Each says what to do next. Needs
 no template engine: it has to work when nothing else does.
 
-Below: nothing. Above: `edge`, `web`.
+Below: nothing. Above: `edge`, `application`, `web`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,12 @@ class Refusal:
     def body(self, *, as_page: bool, root: str = "") -> bytes:
         """The answer's body. `root` is the path under which the gateway is mounted."""
         return (self._page(html.escape(root)) if as_page else self._json()).encode()
+
+    def answer(self, request: Request) -> Response:
+        """As a response, for a route that refuses by itself."""
+        as_page = wants_page(request.headers)
+        body = self.body(as_page=as_page, root=request.scope.get("root_path", ""))
+        return Response(body, self.status, self.headers, media_type(as_page=as_page))
 
     def _json(self) -> str:
         return json.dumps({"error": self.code, "message": self.text})
@@ -90,20 +99,16 @@ METHOD = Refusal(
     "Not that way",
     "This address exists but is used in another way. Start at the front page.",
 )
-_CLOSE = {"connection": "close"}  # the rest of the body is not read
+UNREADABLE = Refusal(400, "bad_request", "Not understood", "The request could not be read. Go back and try again.")
 TOO_LARGE = Refusal(
-    413,
-    "body_too_large",
-    "Too much at once",
-    "The request is larger than this gateway accepts. Send less at a time.",
-    _CLOSE,
+    413, "body_too_large", "Too much at once", "The request is larger than this gateway accepts. Send less at a time."
 )
 TOO_SLOW = Refusal(
     408,
     "body_too_slow",
     "Too slow",
     "The request did not arrive in time. Check the connection and send it again.",
-    _CLOSE,
+    {"connection": "close"},
 )
 NOT_AUTHENTICATED = Refusal(
     401,

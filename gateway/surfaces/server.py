@@ -26,14 +26,19 @@ GRACE_SECONDS = 2
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers do not arrive in time, or grow too long."""
+    """Closes a connection whose headers do not arrive in time, or grow too long.
+
+    So too one that goes on and on with a body after it got its answer: the rest is read, and thrown away, for as long
+    as headers may take, because closing at once would destroy the answer on its way (RFC 9112 section 9.6).
+    """
 
     header_seconds = HEADER_SECONDS
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._deadline: asyncio.TimerHandle | None = None
-        self._header_bytes = 0
+        self._header_bytes: int | None = 0  # None while no headers are being read
+        self._has_message_begun = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,7 +49,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._deadline is not None:
+        if self._header_bytes is not None:
             if self._header_bytes > HEADER_LIMIT:
                 self.transport.close()
                 return
@@ -53,15 +58,27 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._deadline is None:
-            self._arm()
+        self._has_message_begun = True
+        self._header_bytes = 0
+        self._arm()
 
     def on_headers_complete(self) -> None:
+        self._header_bytes = None
         self._disarm()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self._has_message_begun = False
+        self._disarm()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._has_message_begun:
+            self._arm()
+
     def _arm(self) -> None:
-        self._header_bytes = 0
+        self._disarm()
         self._deadline = self.loop.call_later(self.header_seconds, self.transport.close)
 
     def _disarm(self) -> None:

@@ -26,7 +26,7 @@ from gateway.secret import Secret
 from gateway.surfaces.web.cookies import Cookies
 from gateway.surfaces.web.form_guard import FIELD, FormGuard
 from gateway.surfaces.web.pages import Pages, principal_of
-from gateway.surfaces.web.problems import FORM_EXPIRED, explained, refuse
+from gateway.surfaces.web.problems import FORM_EXPIRED, explained
 from gateway.surfaces.web.return_url import return_location
 from gateway.types import CredentialKind, Flow, FlowStatus, Principal
 
@@ -104,7 +104,7 @@ class ConnectPages:
     async def _connect(self, request: Request) -> Response:
         async with request.form(max_files=0, max_fields=8) as form:
             if not self._guard.is_ours(request, form.get(FIELD)):
-                return refuse(request, FORM_EXPIRED)
+                return FORM_EXPIRED.answer(request)
             view = await self._describe(request)
             if view.status is not FlowStatus.PENDING:
                 return _redirect(_done_path(request, request.path_params["flow"]))
@@ -136,7 +136,7 @@ class ConnectPages:
     async def _decline(self, request: Request) -> Response:
         async with request.form(max_files=0, max_fields=8) as form:
             if not self._guard.is_ours(request, form.get(FIELD)):
-                return refuse(request, FORM_EXPIRED)
+                return FORM_EXPIRED.answer(request)
         return self._onward(request, await self._flows.decline(request.path_params["flow"], principal_of(request)))
 
     async def _callback(self, request: Request) -> Response:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from gateway.surfaces.refusal import NOT_FOUND
 from gateway.surfaces.web.form_guard import FIELD, FormGuard
 from gateway.surfaces.web.pages import Pages, principal_of
-from gateway.surfaces.web.problems import FORM_EXPIRED, explained, refuse
+from gateway.surfaces.web.problems import FORM_EXPIRED, explained
 from gateway.types import AuditEvent, Connection, Principal
 
 LATEST = 25
@@ -119,10 +119,10 @@ class ConnectionPages:
     async def _disconnect(self, request: Request) -> Response:
         async with request.form(max_files=0, max_fields=8) as form:
             if not self._guard.is_ours(request, form.get(FIELD)):
-                return refuse(request, FORM_EXPIRED)
+                return FORM_EXPIRED.answer(request)
         ended = await self._connections.disconnect(principal_of(request), request.path_params["connection"])
         if ended is None:
-            return refuse(request, NOT_FOUND)
+            return NOT_FOUND.answer(request)
         name = self._provider_name(ended.connection.provider)
         return self._pages.page(request, "disconnected.html", ended=ended, provider_name=name)
 

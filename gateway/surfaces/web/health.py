@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -13,12 +14,14 @@ from starlette.routing import Route
 
 from gateway.surfaces.instance import Instance
 
+log = logging.getLogger(__name__)
+
 _NO_STORE = {"cache-control": "no-store"}
 _LONGEST_CHALLENGE = 64
 
 
 class Health:
-    """`is_ready` says whether calls can be served now: the store answers, the vault opens."""
+    """`is_ready` says whether calls can be served now: the store answers, the vault opens. If it fails, they cannot."""
 
     def __init__(self, is_ready: Callable[[], Awaitable[bool]], instance: Instance | None = None) -> None:
         self._is_ready = is_ready
@@ -35,7 +38,11 @@ class Health:
         return JSONResponse(answer, headers=_NO_STORE)
 
     async def _ready(self, request: Request) -> Response:
-        ready = await self._is_ready()
+        try:
+            ready = await self._is_ready()
+        except Exception:
+            log.exception("the gateway is not ready")
+            ready = False
         return JSONResponse(
             {"status": "ok" if ready else "not ready"}, status_code=200 if ready else 503, headers=_NO_STORE
         )

@@ -1,15 +1,13 @@
 """When a page cannot do what was asked: what happened, and what to do next.
 
 One table from error kind to words. Unknown, expired, used and foreign flows come as one kind and look the same.
-Below: `gateway.errors`, `refusal`. Above: the pages; the app, which installs `EXCEPTION_HANDLERS`.
+Below: `gateway.errors`, `gateway.surfaces.refusal`. Above: the pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +21,7 @@ from gateway.errors import (
     WrongBrowserError,
     wire,
 )
-from gateway.surfaces.refusal import METHOD, NOT_FOUND, Refusal, media_type, wants_page
+from gateway.surfaces.refusal import Refusal
 from gateway.surfaces.web.plain_text import visible
 
 FLOW_GONE = Refusal(
@@ -47,7 +45,6 @@ FORM_EXPIRED = Refusal(
     "The form came from another page or was open too long, so nothing was done. "
     "Go back, reload the page and try again.",
 )
-_UNREADABLE = Refusal(400, "bad_request", "Not understood", "The request could not be read. Go back and try again.")
 _TITLES: dict[type[GatewayError], str] = {
     ProviderNotConfiguredError: "This provider is not set up here",
     ProviderUnavailableError: "The provider does not answer",
@@ -66,13 +63,6 @@ def problem(error: GatewayError) -> Refusal:
     return Refusal(wire(error).http, error.code, title, visible(error.message))
 
 
-def refuse(request: Request, refusal: Refusal) -> Response:
-    """The refusal as a response: a page for a browser, JSON for anything else."""
-    as_page = wants_page(request.headers)
-    body = refusal.body(as_page=as_page, root=request.scope.get("root_path", ""))
-    return Response(body, refusal.status, refusal.headers, media_type(as_page=as_page))
-
-
 def explained(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """Wraps a page so that flow and provider errors become pages. Anything else is a bug, and the edge's."""
 
@@ -80,26 +70,6 @@ def explained(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
         try:
             return await handler(request)
         except (FlowError, ProviderError) as error:
-            return refuse(request, problem(error))
+            return problem(error).answer(request)
 
     return page
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    response = refuse(request, {404: NOT_FOUND, 405: METHOD}.get(status, _UNREADABLE))
-    if isinstance(error, HTTPException) and error.headers:
-        response.headers.update(error.headers)
-    return response
-
-
-async def _leave_to_edge(_request: Request, error: Exception) -> NoReturn:
-    raise error
-
-
-EXCEPTION_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    HTTPException: _http_error,
-    Exception: _leave_to_edge,
-}
-"""For Starlette's `exception_handlers`: 404 and 405 explain themselves; a bug passes on to the edge, which logs it once
-and answers with a reference."""

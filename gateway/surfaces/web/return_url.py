@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from gateway.types import FlowStatus
 
 _PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # ASCII without blanks, controls and the backslash
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
+_AUTHORITY = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def return_location(url: str | None, status: FlowStatus) -> str | None:
@@ -23,16 +23,12 @@ def return_location(url: str | None, status: FlowStatus) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        port = parts.port
+        has_port_zero = parts.port == 0  # a port out of range is a ValueError
     except ValueError:
         return None
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    if parts.scheme not in ("http", "https") or "@" in parts.netloc or not _HOST.fullmatch(host):
+    authority = parts.netloc.lower()
+    if parts.scheme not in ("http", "https") or has_port_zero or not _AUTHORITY.fullmatch(authority):
         return None
-    if not url.lower().startswith(f"{parts.scheme}://"):
-        return None
-    authority = host if port is None else f"{host}:{port}"
     query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "status"]
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     return f"{parts.scheme}://{authority}{path}?{urlencode([*query, ('status', status.value)])}"

@@ -10,18 +10,17 @@ from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from gateway.errors import FlowError, FlowNotFoundError, GatewayError, WrongBrowserError
 from gateway.secret import Secret
 from gateway.surfaces.addresses import Addresses
+from gateway.surfaces.application import application
 from gateway.surfaces.doors import Doors
 from gateway.surfaces.edge import Edge
 from gateway.surfaces.instance import Instance
 from gateway.surfaces.listener import Listener
 from gateway.surfaces.web.health import Health
-from gateway.surfaces.web.problems import EXCEPTION_HANDLERS
 from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
 from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal
 
@@ -63,6 +62,9 @@ class FakeFlows:
     """Flows in a dict. `refusal` is raised by the next `submit_key` or `complete`."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.rows: dict[str, Flow] = {}
         self.keys: dict[str, str] = {}
         self.refusal: GatewayError | None = None
@@ -139,6 +141,9 @@ class FakeFlows:
 
 class FakeConnections:
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.rows: list[Connection] = []
         self.events: list[AuditEvent] = []
         self.revoked_at_provider = "yes"
@@ -192,7 +197,7 @@ class Site:
     connections: FakeConnections = field(default_factory=FakeConnections)
     url: str = ""
     secure: bool = False
-    is_ready: bool = True
+    is_ready: bool | None = True
 
     def app(self, base_url: str) -> ASGIApp:
         web = WebPages(
@@ -206,12 +211,11 @@ class Site:
         )
 
         async def is_ready() -> bool:
+            if self.is_ready is None:
+                raise RuntimeError("the store is gone")
             return self.is_ready
 
-        inner = Starlette(
-            routes=[*web.routes(), *Health(is_ready, Instance(b"i" * 32)).routes()],
-            exception_handlers=EXCEPTION_HANDLERS,
-        )
+        inner = application([*web.routes(), *Health(is_ready, Instance(b"i" * 32)).routes()])
         port = int(base_url.rpartition(":")[2])
         doors = Doors(browser=BROWSER_PATHS, public=PUBLIC_PATHS)
         return Edge(inner, ByCookie(), doors, Addresses.of(base_url, "127.0.0.1", port))
@@ -224,13 +228,26 @@ class Site:
         )
 
 
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def running() -> AsyncIterator[Site]:
     site = Site()
     listener = Listener(site.app, Instance(b"i" * 32), port=0)
     site.url = await listener.base_url()
     yield site
     await listener.aclose()
+
+
+@pytest.fixture
+async def site(running: Site) -> Site:
+    running.flows.reset()
+    running.connections.reset()
+    running.is_ready = True
+    return running
 
 
 @pytest.fixture

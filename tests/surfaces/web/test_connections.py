@@ -1,0 +1,102 @@
+"""My connections over HTTP."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+
+import pytest
+
+from gateway.types import AuditEvent, ConnectionStatus, CredentialKind, Principal
+
+# The fixtures `site`, `alice` and `bob` are in conftest.py.
+
+
+def words(page) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
+
+
+def event(subject: str, at, **more) -> AuditEvent:
+    given = {"action": "tool.called", "outcome": "done", "client": "Cursor", "tool": "get_deals", **more}
+    return AuditEvent("e1", at, Principal("https://login.example.com", subject), **given)
+
+
+async def press_disconnect(browser, connection_id: str):
+    token = re.search(r'name="form_token" value="([^"]+)"', (await browser.get("/connections")).text)[1]
+    origin = str(browser.base_url).rstrip("/")
+    path = f"/connections/{connection_id}/disconnect"
+    return await browser.post(path, data={"form_token": token}, headers={"origin": origin})
+
+
+async def test_the_page_lists_what_i_connected_and_what_was_done_in_my_name(site, alice) -> None:
+    made = site.connections.add()
+    site.connections.add(provider="google", status=ConnectionStatus.NEEDS_REAUTH, status_reason="Google ended it.")
+    site.connections.add("bob", account_label="bob@example.com")
+    site.connections.events = [
+        event("alice", made.updated_at + timedelta(minutes=1), provider="hubspot"),
+        event("bob", made.updated_at, tool="bobs_tool"),
+        event("alice", made.updated_at, action="something.new", outcome="ended_somehow", tool=None, client=None),
+    ]
+    text = words(await alice.get("/connections"))
+    for expected in (
+        "HubSpot alice@example.com Active",
+        "Since 30 Jan 2026, 12:00 UTC",
+        "Last change 1 Mar 2026, 10:00 UTC",
+        "Read contacts crm.objects.contacts.read",
+        "Needs to be connected again",
+        "Google ended it.",
+        "Tool called get_deals",
+        "Cursor",
+        "Something new",
+        "ended somehow",
+    ):
+        assert expected in text
+    assert "bob" not in text
+
+
+async def test_nothing_connected_is_explained(alice) -> None:
+    text = words(await alice.get("/connections"))
+    assert "Nothing is connected yet" in text
+    assert "shows you a link" in text
+
+
+@pytest.mark.parametrize(
+    ("revoked", "expected"),
+    [
+        ("yes", "HubSpot has ended it too"),
+        ("no", "did not confirm that it ended the access"),
+        ("unsupported", "offers no way to end the access from here"),
+    ],
+)
+async def test_disconnect_ends_it_and_says_what_the_provider_did(site, alice, revoked: str, expected: str) -> None:
+    connection = site.connections.add()
+    site.connections.revoked_at_provider = revoked
+    answer = await press_disconnect(alice, connection.id)
+    assert answer.status_code == 200
+    assert expected in words(answer)
+    assert ("https://provider.example/access" in answer.text) == (revoked != "yes")
+    assert site.connections.rows == []
+
+
+async def test_a_disconnected_api_key_is_still_valid_at_the_provider_and_the_page_says_so(site, alice) -> None:
+    connection = site.connections.add(provider="stripe", kind=CredentialKind.API_KEY, account_label=None)
+    site.connections.revoked_at_provider = "unsupported"
+    assert "API key" in words(await alice.get("/connections"))
+    assert "The key itself is still valid" in words(await press_disconnect(alice, connection.id))
+
+
+async def test_somebody_elses_connection_is_not_there(site, alice, bob) -> None:
+    site.connections.add("bob")
+    connection = site.connections.add("alice")
+    for connection_id in (connection.id, "unknown"):
+        assert (await press_disconnect(bob, connection_id)).status_code == 404
+    assert connection in site.connections.rows
+
+
+async def test_a_forged_disconnect_does_nothing(site, alice) -> None:
+    connection = site.connections.add()
+    path = f"/connections/{connection.id}/disconnect"
+    assert (await alice.post(path, headers={"origin": site.url})).status_code == 403
+    assert (await alice.get(path)).status_code == 405
+    assert connection in site.connections.rows
