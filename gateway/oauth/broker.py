@@ -128,4 +128,5 @@ def _due(connection: Connection, tokens: TokenSet) -> datetime | None:
     if tokens.refresh_token is None:
         return connection.expires_at
     life = max(connection.expires_at - connection.updated_at, timedelta(0))
-    return connection.expires_at - min(_WIDEST_MARGIN, life * _SHARE_OF_LIFE) * random.uniform(1.0, 1.2)  # noqa: S311
+    spread = random.uniform(1.0, 1.2)  # noqa: S311 - spreads refreshes, hides nothing
+    return connection.expires_at - min(_WIDEST_MARGIN, life * _SHARE_OF_LIFE) * spread

@@ -6,7 +6,7 @@ gives the description with all of them filled.
 
 Not here: reading TOML (`gateway.providers.reader`), requests (`gateway.oauth.client`). Above: oauth.
 """
-# ruff: noqa: S105 - "token" is a word of the subject here, and no value is a secret
+# ruff: noqa: S105 - token is a word of the subject here, and no value is a secret
 
 from __future__ import annotations
 

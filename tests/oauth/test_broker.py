@@ -194,6 +194,15 @@ async def test_two_hundred_calls_on_an_expired_token_make_one_refresh(house, ser
     assert server.count("refresh", None) == 1
 
 
+async def test_a_refresh_under_way_is_joined_and_not_begun_again(house, server, clock):
+    await house.connect()
+    clock.advance(EXPIRED)
+    row = await house.row()
+    assert house.refresher.start(row) is house.refresher.start(row)
+    await house.refresher.close()
+    assert server.count("refresh", None) == 1
+
+
 async def test_two_gateways_on_one_database_make_one_refresh(house, server, clock, issuer):
     server.behaviour.rotates = True
     await house.connect()
