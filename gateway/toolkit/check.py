@@ -104,7 +104,8 @@ def _compile(schema: Mapping[str, Any]) -> Validator:
     from jsonschema_rs import ReferencingError, ValidationError, validator_for
 
     try:
-        return validator_for(dict(schema), retriever=_refuse)
+        # Without any `properties`, an error would not say which property was one too many.
+        return validator_for({"properties": {}, **schema}, retriever=_refuse)
     except ValidationError as error:
         where = _path(error.instance_path, "its root")
         raise RegistrationError(f"the schema is not valid JSON Schema, at {where}: {error.message}") from None

@@ -177,6 +177,17 @@ def _searched(result: ToolResult) -> Iterator[str]:
         as_json = structured if isinstance(structured, str) else compact(structured)
         if as_json != said:
             yield as_json
+        if "\\" in as_json:  # JSON has escaped something, and perhaps something in a secret
+            yield "\n".join(_strings(structured))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string of a JSON value, keys too, as it is and not as JSON writes it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def _said(content: tuple[Content, ...]) -> str:
