@@ -21,6 +21,8 @@ from gateway.clock import Clock
 from gateway.testing.behaviour import Behaviour
 
 CODE_LIFETIME = timedelta(minutes=1)
+MARK = "fake-CNRY-"
+"""What every code and token of this fake begins with."""
 
 
 class RefusalError(Exception):
@@ -133,7 +135,7 @@ class Grants:
 
     def put_code(self, grant: Grant, redirect_uri: str, challenge: str, nonce: str | None) -> str:
         """A fresh authorization code for what a person has just agreed to."""
-        value = secrets.token_urlsafe(24)
+        value = _fresh()
         self._grants.append(grant)
         self._codes[value] = Code(grant, redirect_uri, challenge, nonce, self._clock.now() + CODE_LIFETIME)
         return value
@@ -210,14 +212,19 @@ class Grants:
     def _issue(
         self, grant: Grant, scopes: frozenset[str], refresh_token: str | None, nonce: str | None = None
     ) -> Issued:
-        value, now = secrets.token_urlsafe(32), self._clock.now()
+        value, now = _fresh(), self._clock.now()
         self._access[value] = AccessToken(grant, scopes, now, now + self._behaviour.access_lifetime)
         return Issued(grant, scopes, value, refresh_token, nonce)
 
     def _put_refresh(self, grant: Grant) -> str:
-        value = secrets.token_urlsafe(32)
+        value = _fresh()
         self._refresh[value] = RefreshToken(grant)
         return value
+
+
+def _fresh() -> str:
+    """A code or token: unguessable, and marked so that a leaked one is found by searching for the mark."""
+    return f"{MARK}{secrets.token_urlsafe(32)}"
 
 
 def _challenge_of(verifier: str) -> str:
