@@ -98,8 +98,10 @@ UNAVAILABLE = {
     "nothing at all": b"",
     "UTF-16": http("200 OK", json.dumps(OK).encode("utf-16")),
     "deeply nested": http("200 OK", "[" * 100_000),
-    "50 MB": b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5_000_000,
-    "a bomb": http("200 OK", gzip.compress(b" " * 50_000_000), "Content-Encoding: gzip"),
+    "a token and then 5 MB of nothing": b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(OK).encode() + b" " * 5_000_000,
+    "a token in a bomb": http(
+        "200 OK", gzip.compress(json.dumps(OK).encode() + b" " * 50_000_000), "Content-Encoding: gzip"
+    ),
     "false compression": http("200 OK", json.dumps(OK).encode(), "Content-Encoding: gzip"),
     "a redirect": http("302 Found", b"", "Location: http://127.0.0.1:9/elsewhere"),
     "500": http("500 Internal Server Error", {"error": "server_error"}),
