@@ -141,7 +141,7 @@ def _model(parameters: list[Parameter]) -> tuple[type[BaseModel], frozenset[str]
         else:
             field = Field(default, alias=parameter.name)
         if default is None and hint not in (ABSENT, Any):
-            hint = Optional[hint]  # noqa: UP045 - `| None` does not work on every hint
+            hint = Optional[hint]  # noqa: UP045 - not every hint knows `| None`
         fields[f"p{number}"] = (Any if hint is ABSENT else hint, field)
     return create_model("Arguments", **fields), frozenset(always)
 
