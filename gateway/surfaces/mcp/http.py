@@ -1,11 +1,11 @@
 """MCP over HTTP: Streamable HTTP at /mcp, and HTTP+SSE at /sse and /messages/ for old hosts.
 
-The SDK's transports do the talking. In front of them, on each request: the Principal that the edge found becomes the
-SDK's user, so that a session answers only the person who opened it; and a body is read once, strictly. Responses are
-streams where there is something to stream, so that a host that hangs up cancels its call. Nothing is kept for replay:
-the SDK's store for that mixes up sessions.
+Modern requests are served by `exchange`, everything with a session by the SDK's transports. On each request the
+Principal that the edge found becomes the SDK's user, so that a session answers only the person who opened it; and a
+body is read once, strictly. Responses are streams where there is something to stream, so that a host that hangs up
+cancels its call. Nothing is kept for replay: the SDK's store for that mixes up sessions.
 
-Below: `mcp`, server. Above: surface; in front: the edge, which authenticates.
+Below: exchange, server, `mcp`. Above: surface; in front: the edge, which authenticates.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from typing import Any
 
 import mcp_types as types
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, authorization_context
@@ -30,6 +31,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.surfaces.mcp.exchange import Exchange
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.server import GatewayServer
 from gateway.surfaces.mcp.strict_json import UnacceptableError, parse_message
@@ -52,12 +54,13 @@ class HttpTransport:
             max_request_body_size=limits.body_bytes,
             max_sessions=limits.sessions,
         )
-        streamable = _Personal(_Streamable(self._sessions, limits), limits.body_bytes)
-        sse = _Sse(server, security, limits)
+        guard = TransportSecurityMiddleware(security)
+        streamable = _Streamable(self._sessions, Exchange(server, guard, limits), limits)
+        sse = _Sse(server, SseServerTransport("/messages/", security, limits.body_bytes), guard, limits)
         self.routes: list[BaseRoute] = [
-            Route("/mcp", endpoint=streamable),
-            Route("/sse", endpoint=_Personal(sse.stream, limits.body_bytes), methods=["GET"]),
-            Mount("/messages/", app=_Personal(sse.messages, limits.body_bytes)),
+            Route("/mcp", endpoint=_Personal(streamable)),
+            Route("/sse", endpoint=_Personal(sse.stream), methods=["GET"]),
+            Mount("/messages/", app=_Personal(sse.messages)),
         ]
 
     @asynccontextmanager
@@ -68,11 +71,10 @@ class HttpTransport:
 
 
 class _Personal:
-    """ASGI: the edge's Principal as the SDK's user; of a POST, the body read and found to be one strict message."""
+    """ASGI: nobody without a Principal; the Principal as the SDK's user."""
 
-    def __init__(self, app: ASGIApp, body_limit: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._body_limit = body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = scope.get("state", {}).get("principal")
@@ -80,17 +82,6 @@ class _Personal:
             await Response("Log in first.", 401)(scope, receive, send)
             return
         scope["user"] = _sdk_user(principal)
-        if scope["method"] == "POST":
-            body = await _read_body(receive, self._body_limit)
-            if body is None:
-                await Response(f"A message is at most {self._body_limit} bytes.", 413)(scope, receive, send)
-                return
-            try:
-                parse_message(body)
-            except UnacceptableError as error:
-                await _refuse(400, error.code, str(error))(scope, receive, send)
-                return
-            receive = _replayed(body, receive)
         await self._app(scope, receive, send)
 
 
@@ -107,76 +98,51 @@ def _sdk_user(principal: Principal) -> AuthenticatedUser:
     return AuthenticatedUser(token)
 
 
-async def _read_body(receive: Receive, limit: int) -> bytes | None:
-    """The whole body; None if it is larger than `limit`, or whoever sent it left."""
-    chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            return None
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body once, and then what comes."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return again
-
-
-def _refuse(status: int, code: int, sentence: str) -> Response:
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": sentence}}
-    return Response(json.dumps(body), status, media_type="application/json")
-
-
 class _Streamable:
-    """ASGI: Streamable HTTP, with a cap on one person's sessions."""
+    """ASGI: Streamable HTTP. Modern requests are served here; sessions, with a cap for each person, by the SDK."""
 
-    def __init__(self, sessions: StreamableHTTPSessionManager, limits: Limits) -> None:
+    def __init__(self, sessions: StreamableHTTPSessionManager, exchange: Exchange, limits: Limits) -> None:
         self._sessions = sessions
-        self._most = limits.sessions_each
+        self._exchange = exchange
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _opens_session(scope) and self._open_sessions(scope["user"]) >= self._most:
+        version, session = _header(scope, MCP_PROTOCOL_VERSION_HEADER), _header(scope, MCP_SESSION_ID_HEADER)
+        modern = version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS
+        if scope["method"] == "POST":
+            posted = await _read_posted(scope, receive, send, self._limits.body_bytes)
+            if posted is None:
+                return
+            message, receive = posted
+            if modern and "method" in message and "id" in message:
+                await self._exchange.serve(message, scope, receive, send)
+                return
+        if not modern and session is None and self._count_sessions(scope["user"]) >= self._limits.sessions_each:
             await _refuse(429, types.INTERNAL_ERROR, TOO_MANY_SESSIONS)(scope, receive, send)
             return
         await self._sessions.handle_request(scope, receive, send)
 
-    def _open_sessions(self, user: AuthenticatedUser) -> int:
+    def _count_sessions(self, user: AuthenticatedUser) -> int:
         owner = authorization_context(user)
         owners = self._sessions._session_owners.values()  # noqa: SLF001 - mcp 2.3 caps all sessions, not one person's
         return sum(other == owner for other in owners)
 
 
-def _opens_session(scope: Scope) -> bool:
-    """Whether the SDK would open a session: a handshake revision, and none named."""
-    version = None
-    for name, value in scope["headers"]:
-        if name == MCP_SESSION_ID_HEADER.encode():
-            return False
-        if name == MCP_PROTOCOL_VERSION_HEADER.encode():
-            version = value.decode("latin-1")
-    return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
-
-
 class _Sse:
     """The old transport: one long GET for what we send, a POST for each message of the host."""
 
-    def __init__(self, server: GatewayServer, security: TransportSecuritySettings, limits: Limits) -> None:
+    def __init__(
+        self,
+        server: GatewayServer,
+        transport: SseServerTransport,
+        guard: TransportSecurityMiddleware,
+        limits: Limits,
+    ) -> None:
         self._server = server
-        self._guard = TransportSecurityMiddleware(security)
-        self._transport = SseServerTransport("/messages/", security, limits.body_bytes)
+        self._transport = transport
+        self._guard = guard
+        self._limits = limits
         self._open: Counter[Principal] = Counter()
-        self._most = limits.sessions_each
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: serve one host until it hangs up."""
@@ -194,12 +160,64 @@ class _Sse:
 
     async def messages(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: take one message for an open stream."""
+        if scope["method"] == "POST":
+            posted = await _read_posted(scope, receive, send, self._limits.body_bytes)
+            if posted is None:
+                return
+            _, receive = posted
         await self._transport.handle_post_message(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> Response | None:
         """Asked before the SDK asks the same: on a refusal it raises, after it has answered."""
         if refusal := await self._guard.validate_request(HttpRequest(scope)):
             return refusal
-        if self._open[scope["state"]["principal"]] >= self._most:
+        if self._open[scope["state"]["principal"]] >= self._limits.sessions_each:
             return _refuse(429, types.INTERNAL_ERROR, TOO_MANY_SESSIONS)
         return None
+
+
+async def _read_posted(scope: Scope, receive: Receive, send: Send, limit: int) -> tuple[dict[str, Any], Receive] | None:
+    """The message in the body, and a `receive` that gives the body again; None when the request has been refused."""
+    body = await _read_body(receive, limit)
+    if body is None:
+        await Response(f"A message is at most {limit} bytes.", 413)(scope, receive, send)
+        return None
+    try:
+        return parse_message(body), _replayed(body, receive)
+    except UnacceptableError as error:
+        await _refuse(400, error.code, str(error))(scope, receive, send)
+        return None
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
+    """The whole body; None if it is larger than `limit`. A host that leaves in the middle has sent what came."""
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            return None
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body once, and then what comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+def _refuse(status: int, code: int, sentence: str) -> Response:
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": sentence}}
+    return Response(json.dumps(body), status, media_type="application/json")
+
+
+def _header(scope: Scope, name: str) -> str | None:
+    wanted = name.encode()
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), None)

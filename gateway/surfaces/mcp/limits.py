@@ -13,6 +13,9 @@ class Limits:
     ask_seconds: float = 600.0
     """How long a host may take to answer a question that was pushed to it. The tool's own timeout ends it sooner."""
 
+    pause_seconds: float = 15.0
+    """The longest silence on an event stream before a sign of life is sent. Proxies give up after 30 s or 60 s."""
+
     notice_seconds: float = 5.0
     """How long one host may take to accept a notification that nobody waits for."""
 
