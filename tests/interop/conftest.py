@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from mcp import Client
 
 from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
@@ -65,3 +66,15 @@ async def consent() -> Callable[[str], Awaitable[None]]:
                 await browser.consent(link[0], user="alice")
 
     return follow
+
+
+@pytest.fixture
+def link_to_connect(gateway_process: ServedGateway) -> Callable[[], Awaitable[str]]:
+    """Asks the gateway for the link to connect an account, as a host does that shows nothing but text."""
+
+    async def ask() -> str:
+        async with Client(gateway_process.mcp) as client:
+            result = await client.call_tool("account", {})
+        return str(result.content[0])
+
+    return ask
