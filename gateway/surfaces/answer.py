@@ -85,9 +85,8 @@ class Answer:
 
 def _guarded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     guarded = list(headers)
-    present = {name.lower(): value for name, value in guarded}
-    if _NOSNIFF[0] not in present:
-        guarded.append(_NOSNIFF)
-    if present.get(b"content-type", b"").startswith(b"text/html"):
+    guarded.append(_NOSNIFF)
+    if any(name == b"content-type" and value.startswith(b"text/html") for name, value in guarded):
+        present = {name for name, _ in guarded}
         guarded += [header for header in _PAGE_HEADERS if header[0] not in present]
     return guarded

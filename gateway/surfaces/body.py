@@ -1,52 +1,31 @@
-"""The receiving side of one request: a body of at most so many bytes, complete within so many seconds.
+"""Counts a body whose length nobody announced: past the limit the answer is 413 and the route's client is gone.
 
-Past either limit the answer is 413 or 408 and the route is told that its client is gone. Uvicorn itself waits for a
-half-sent body for ever. Below: `answer`. Above: the edge.
+A body with a Content-Length is judged by it before the route runs, and the HTTP parser lets no more than that through.
+How long a body may take is the server's business. Below: `answer`. Above: the edge.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-
 from starlette.types import Message, Receive
 
 from gateway.surfaces.answer import Answer
-from gateway.surfaces.refusal import TOO_LARGE, TOO_SLOW, Refusal
+from gateway.surfaces.refusal import TOO_LARGE
 
 
-def announced(headers: Mapping[str, str]) -> int | None:
-    """How long the body says it is, in bytes; None for one that comes in chunks. Servers refuse a malformed length."""
-    if "transfer-encoding" in headers:
-        return None
-    return int(headers.get("content-length", "0"))
+class CountedBody:
+    """Hands on what arrives until it is more than `limit` bytes."""
 
+    __slots__ = ("_answer", "_receive", "_room")
 
-class Body:
-    """Hands on what arrives until a limit is passed. `seconds` count from now."""
-
-    __slots__ = ("_answer", "_complete", "_deadline", "_receive", "_room")
-
-    def __init__(self, receive: Receive, answer: Answer, limit: int, seconds: float) -> None:
+    def __init__(self, receive: Receive, answer: Answer, limit: int) -> None:
         self._receive = receive
         self._answer = answer
         self._room = limit
-        self._deadline = asyncio.get_running_loop().time() + seconds
-        self._complete = False
 
     async def receive(self) -> Message:
-        if self._complete:  # from here on the route waits for its client to leave, for as long as it likes
-            return await self._receive()
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
-        except TimeoutError:
-            return await self._give_up(TOO_SLOW)
+        message = await self._receive()
         self._room -= len(message.get("body", b""))
-        self._complete = not message.get("more_body", False)
-        return message if self._room >= 0 else await self._give_up(TOO_LARGE)
-
-    async def _give_up(self, refusal: Refusal) -> Message:
-        self._complete = True
-        await self._answer.refuse(refusal)
+        if self._room >= 0:
+            return message
+        await self._answer.refuse(TOO_LARGE)
         return {"type": "http.disconnect"}

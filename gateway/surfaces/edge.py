@@ -1,14 +1,14 @@
 """In front of every route, HTTP and WebSocket: who may enter at all. Pure ASGI.
 
 In this order: one Host header, and one of ours (400, 421); an Origin of ours, if there is one (403); a listed path
-(404); a body that is not too large (413) and not too slow (408); somebody we know (401; 503 if that cannot be told).
+(404); a body that is not too large (413); somebody we know (401; 503 if that cannot be told).
 Then the route runs, with `scope["state"]["principal"]` set. Deny by default: a route that is not listed in the doors
 cannot be reached, whatever the application routes.
 
 Decisions use `scope["path"]`, which the router uses too, never a URL rebuilt from headers. What a route fails to
 catch ends here, with a reference id for the caller and the rest in the log.
 
-Below: `addresses`, `doors`, `body`, `answer`, access. Above: the app.
+Below: `headers`, `addresses`, `doors`, `body`, `answer`, access. Above: the app.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 from starlette.requests import ClientDisconnect
@@ -26,8 +25,9 @@ from gateway.access.authenticator import Authenticator
 from gateway.surfaces import access_log
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.answer import Answer
-from gateway.surfaces.body import Body, announced
+from gateway.surfaces.body import CountedBody
 from gateway.surfaces.doors import Door, Doors, Entrance
+from gateway.surfaces.headers import Headers
 from gateway.surfaces.refusal import (
     BAD_HOST,
     CANNOT_TELL,
@@ -44,7 +44,6 @@ from gateway.surfaces.refusal import (
 log = logging.getLogger(__name__)
 
 BODY_LIMIT = 4 << 20
-BODY_SECONDS = 60.0
 
 
 class Edge:
@@ -59,7 +58,6 @@ class Edge:
         *,
         challenge: str = "Bearer",
         body_limit: int = BODY_LIMIT,
-        body_seconds: float = BODY_SECONDS,
         access_log: bool = False,
     ) -> None:
         self._app = app
@@ -68,7 +66,6 @@ class Edge:
         self._addresses = addresses
         self._challenge = challenge
         self._body_limit = body_limit
-        self._body_seconds = body_seconds
         self._logs = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,16 +73,16 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers = _read_headers(scope)
+        headers = Headers.of(scope)
         door = self._doors.find(_routed_path(scope))
         answer = Answer(scope, headers, send)
         try:
-            refusal = self._refusal(scope, headers, door) or await self._authenticate(scope, headers, door)
+            refusal = self._refusal(headers, door) or await self._authenticate(scope, headers, door)
             if refusal is not None:
                 await answer.refuse(refusal)
                 return
-            if scope["type"] == "http" and announced(headers) != 0:
-                receive = Body(receive, answer, self._body_limit, self._body_seconds).receive
+            if "transfer-encoding" in headers:
+                receive = CountedBody(receive, answer, self._body_limit).receive
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             return
@@ -96,7 +93,7 @@ class Edge:
                 milliseconds = (time.perf_counter() - started) * 1000
                 access_log.note(scope.get("method", "WEBSOCKET"), door and door.path, answer.status, milliseconds)
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str], door: Door | None) -> Refusal | None:
+    def _refusal(self, headers: Headers, door: Door | None) -> Refusal | None:
         """Everything that can be told without asking who it is."""
         host = headers.get("host")
         if not host or "," in host:
@@ -108,11 +105,11 @@ class Edge:
             return WRONG_ORIGIN
         if door is None:
             return NOT_FOUND
-        if scope["type"] == "http" and (announced(headers) or 0) > self._body_limit:
+        if int(headers.get("content-length", "0")) > self._body_limit:  # the HTTP parser has seen that it is a number
             return TOO_LARGE
         return None
 
-    async def _authenticate(self, scope: Scope, headers: Mapping[str, str], door: Door | None) -> Refusal | None:
+    async def _authenticate(self, scope: Scope, headers: Headers, door: Door | None) -> Refusal | None:
         """Put the Principal on the request. Only an authenticator that says None, or fails, keeps somebody out."""
         if door is None or door.entrance is Entrance.PUBLIC:
             return None
@@ -127,25 +124,11 @@ class Edge:
         scope.setdefault("state", {})["principal"] = principal
         return None
 
-    def _no_credential(self, headers: Mapping[str, str]) -> Refusal:
+    def _no_credential(self, headers: Headers) -> Refusal:
         challenge = self._challenge
         if "authorization" in headers:
             challenge += f'{"," if " " in challenge else ""} error="invalid_token"'
         return replace(NO_CREDENTIAL, headers={"www-authenticate": challenge})
-
-
-def _read_headers(scope: Scope) -> dict[str, str]:
-    """The headers by lower-case name, repeated ones joined (RFC 9110 section 5.3).
-
-    Strips optional white space around values (section 5.5), which httptools leaves, for everyone downstream.
-    """
-    pairs = scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
-    if len(headers) != len(pairs):
-        for name in headers:
-            joint = "; " if name == "cookie" else ", "
-            headers[name] = joint.join(value.decode("latin-1") for key, value in pairs if key.decode("latin-1") == name)
-    return headers
 
 
 def _routed_path(scope: Scope) -> str:

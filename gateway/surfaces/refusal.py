@@ -103,13 +103,6 @@ UNREADABLE = Refusal(400, "bad_request", "Not understood", "The request could no
 TOO_LARGE = Refusal(
     413, "body_too_large", "Too much at once", "The request is larger than this gateway accepts. Send less at a time."
 )
-TOO_SLOW = Refusal(
-    408,
-    "body_too_slow",
-    "Too slow",
-    "The request did not arrive in time. Check the connection and send it again.",
-    {"connection": "close"},
-)
 NOT_AUTHENTICATED = Refusal(
     401,
     "not_authenticated",

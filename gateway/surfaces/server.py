@@ -1,10 +1,10 @@
 """How every HTTP listener of ours is served: uvicorn, told to keep quiet and not to wait for ever.
 
 Uvicorn's own log would print whole request lines, codes and keys included: it is off. Uvicorn waits without end for a
-request's headers: here they have `HEADER_SECONDS`. (The body's deadline is the edge's.) This module imports uvicorn,
-so whoever counts milliseconds at the start imports it late. Above: the listener, the app.
+request to arrive: here its headers have `HEADER_SECONDS` and its body `BODY_SECONDS`. This module imports uvicorn, so
+whoever counts milliseconds at the start imports it late. Above: the listener, the app.
 
-Source: uvicorn, "Settings"; RFC 9112 section 9.5 (closing after a time-out).
+Source: uvicorn, "Settings"; RFC 9112 section 9.5 (closing after a time-out), RFC 9110 section 15.5.9 (408).
 """
 
 from __future__ import annotations
@@ -20,19 +20,27 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_SECONDS = 10.0
+BODY_SECONDS = 60.0
 HEADER_LIMIT = 64 << 10
 MESSAGE_LIMIT = 1 << 20  # one WebSocket message, in bytes; uvicorn's own default is 16 MiB
 GRACE_SECONDS = 2
 
 
-class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers do not arrive in time, or grow too long.
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain\r\ncontent-length: 56\r\nconnection: close\r\n\r\n"
+    b"The request did not arrive in time. Send it once more.\r\n"
+)
 
-    So too one that goes on and on with a body after it got its answer: the rest is read, and thrown away, for as long
-    as headers may take, because closing at once would destroy the answer on its way (RFC 9112 section 9.6).
+
+class PatientProtocol(HttpToolsProtocol):
+    """Closes a connection whose request does not arrive in time, or whose headers grow too long.
+
+    So too one that goes on with a body after it got its answer: the rest is read, and thrown away, for as long as
+    headers may take, because closing at once would destroy the answer on its way (RFC 9112 section 9.6).
     """
 
     header_seconds = HEADER_SECONDS
+    body_seconds = BODY_SECONDS
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -42,10 +50,10 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._arm()
+        self._allow(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
+        self._allow(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -60,31 +68,33 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._has_message_begun = True
         self._header_bytes = 0
-        self._arm()
+        self._allow(self.header_seconds)
 
     def on_headers_complete(self) -> None:
         self._header_bytes = None
-        self._disarm()
+        self._allow(None if self.parser.should_upgrade() else self.body_seconds)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._has_message_begun = False
-        self._disarm()
+        self._allow(None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._has_message_begun:
-            self._arm()
+            self._allow(self.header_seconds)
 
-    def _arm(self) -> None:
-        self._disarm()
-        self._deadline = self.loop.call_later(self.header_seconds, self.transport.close)
-
-    def _disarm(self) -> None:
+    def _allow(self, seconds: float | None) -> None:
+        """Close the connection after so many seconds; None: whenever."""
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._header_bytes is None and not self.cycle.response_started:
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
 
 
 class Server(uvicorn.Server):

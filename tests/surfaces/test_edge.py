@@ -56,7 +56,6 @@ class House:
     entered: list[str] = field(default_factory=list)
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body_limit: int = 1000
-    body_seconds: float = 60.0
     url: str = ""
 
     def app(self, base_url: str) -> ASGIApp:
@@ -76,7 +75,6 @@ class House:
             DOORS,
             Addresses.of("https://gateway.example.com", "127.0.0.1", port),
             body_limit=self.body_limit,
-            body_seconds=self.body_seconds,
             access_log=True,
         )
 
@@ -295,44 +293,6 @@ async def test_a_body_in_chunks_is_counted(wire: httpx2.AsyncClient) -> None:
 
     assert (await wire.post("/mcp", headers=GOOD, content=chunks(10))).status_code == 200
     assert (await wire.post("/mcp", headers=GOOD, content=chunks(11))).status_code == 413
-
-
-async def test_a_body_that_stays_away_is_not_waited_for(house: House) -> None:
-    house.body_seconds = 0.05
-    listener = Listener(house.app, Instance(b"key"), port=0)
-    try:
-        url = await listener.base_url()
-        lines = ["POST /mcp HTTP/1.1", f"Host: {url.removeprefix('http://')}", "Authorization: Bearer good"]
-        answer = await _raw(url, [*lines, "Content-Length: 10"], b"half")
-    finally:
-        await listener.aclose()
-    assert answer.startswith("HTTP/1.1 408")
-    assert "connection: close" in answer.lower()
-
-
-async def test_a_route_may_wait_for_its_client_longer_than_for_a_body(house: House) -> None:
-    """The deadline ends with the body: a stream that lasts an hour is nobody's fault."""
-    seen: list[Message] = []
-
-    async def app(scope: Scope, receive: object, send: object) -> None:
-        seen.append(await receive())  # type: ignore[operator]
-        seen.append(await receive())  # type: ignore[operator]
-
-    edge = Edge(app, house.gatekeeper, DOORS, Addresses.of("http://a.test", "127.0.0.1", 1), body_seconds=0.01)
-    gone = asyncio.Event()
-    messages = iter([{"type": "http.request", "body": b"x", "more_body": False}])
-
-    async def receive() -> Message:
-        message = next(messages, None)
-        if message is None:
-            await gone.wait()
-            return {"type": "http.disconnect"}
-        return message
-
-    asyncio.get_running_loop().call_later(0.1, gone.set)
-    with anyio.fail_after(5):
-        await edge(_scope(headers=[(b"content-length", b"1")]), receive, _ignore)
-    assert [message["type"] for message in seen] == ["http.request", "http.disconnect"]
 
 
 # --- what leaves ---

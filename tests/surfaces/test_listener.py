@@ -41,9 +41,21 @@ def pages(instance: Instance) -> Callable[[str], ASGIApp]:
         async def name(request: Request) -> Response:
             return PlainTextResponse(base_url)
 
-        inner = application([Route("/name", name), *Health(is_ready, instance).routes()])
+        async def length(request: Request) -> Response:
+            return PlainTextResponse(str(len(await request.body())))
+
+        async def slow(request: Request) -> Response:
+            """Answers after longer than any deadline here: those are for what arrives."""
+            await request.body()
+            done = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.5, done.set)
+            await done.wait()
+            return PlainTextResponse("slow")
+
+        more = [Route("/length", length, methods=["POST"]), Route("/slow", slow, methods=["POST"])]
+        inner = application([*more, Route("/name", name), *Health(is_ready, instance).routes()])
         port = int(base_url.rpartition(":")[2])
-        doors = Doors(public=["/healthz", "/readyz", "/name"])
+        doors = Doors(public=["/healthz", "/readyz", "/name", "/length", "/slow"])
         return Edge(inner, None, doors, Addresses.of(base_url, "127.0.0.1", port))  # type: ignore[arg-type]
 
     return app
@@ -183,6 +195,7 @@ def test_importing_the_listener_loads_no_web_server() -> None:
 
 class HurriedProtocol(PatientProtocol):
     header_seconds = 0.1
+    body_seconds = 0.2
 
 
 @pytest.fixture
@@ -240,3 +253,22 @@ async def test_a_body_that_goes_on_after_the_answer_is_cut_off(hurried: int) -> 
     with anyio.fail_after(3):
         assert (await reader.read()).startswith(b"HTTP/1.1 404")
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 99\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
+)
+async def test_a_body_that_stays_away_is_not_waited_for(hurried: int, framing: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", hurried)
+    writer.write(f"POST /length HTTP/1.1\r\nHost: 127.0.0.1:{hurried}\r\n".encode() + framing)
+    with anyio.fail_after(5):
+        answer = await reader.read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408")
+    assert f"content-length: {len(body)}".encode() in head
+    writer.close()
+
+
+async def test_an_answer_may_take_longer_than_any_request(hurried: int) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        assert (await client.post(f"http://127.0.0.1:{hurried}/slow", content=b"x")).text == "slow"
