@@ -18,7 +18,7 @@ from gateway.errors import RegistrationError
 from gateway.toolkit.check import argument_check, result_check
 from gateway.toolkit.docstring import Docstring, read_docstring
 from gateway.toolkit.function import FunctionRun
-from gateway.toolkit.place import place_of
+from gateway.toolkit.place import innermost, place_of
 from gateway.toolkit.pool import Pool
 from gateway.toolkit.schema import Shape, as_sent, derive, derive_named
 from gateway.toolkit.schema_rules import object_schema
@@ -67,7 +67,7 @@ def declare(declaration: Declaration, function: Callable[..., Any], toolkit: str
 
 def _tool(declaration: Declaration, function: Callable[..., Any], name: str, toolkit: str, pool: Pool) -> Tool:
     signature = read_signature(function)
-    docs = read_docstring(function.__doc__)
+    docs = read_docstring(innermost(function).__doc__)
     shape = _shape(declaration, signature, docs, name)
     requirement = _requirement(declaration)
     _check_credential(signature, requirement)
@@ -119,7 +119,7 @@ def _shape(declaration: Declaration, signature: Signature, docs: Docstring, name
         return _verbatim(object_schema(declaration.input_schema, "input_schema"), signature)
     if declaration.params is None and declaration.required_params is None:
         return derive(signature, docs.parameters)
-    params = _names(declaration.params or (), "params")
+    params = list(signature.parameters) if declaration.params is None else _names(declaration.params, "params")
     required = _names(declaration.required_params or (), "required_params")
     if not signature.takes_more:
         for unknown in dict.fromkeys(each for each in (*params, *required) if each not in signature.parameters):

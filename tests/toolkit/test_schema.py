@@ -211,8 +211,15 @@ def test_what_a_function_cannot_be_called_without_is_required_listed_or_not(sche
     assert schema(lambda name, auth_token: None, params=[], required_params=[])["required"] == ["name"]
 
 
-def test_required_params_alone_are_params_too(schema):
+def test_required_params_are_params_too(schema):
     assert schema(lambda **kwargs: None, params=[], required_params=["name"])["properties"] == {"name": {}}
+
+
+def test_without_params_required_params_says_which_of_the_function_s_are_required(schema):
+    found = schema(lambda name="", limit=1: None, required_params=["name"])
+
+    assert list(found["properties"]) == ["name", "limit"]
+    assert found["required"] == ["name"]
 
 
 def test_injected_parameters_are_found_in_every_spelling(schema):
@@ -263,6 +270,15 @@ def test_decorated_and_partial_functions_keep_their_signature(schema):
 
     assert list(schema(wrapper)["properties"]) == ["name", "limit"]
     assert list(schema(functools.partial(wrapped, limit=1))["properties"]) == ["name", "limit"]
+
+
+def test_a_partial_is_described_by_its_function(client, registry):
+    def find(name: str, limit: int):
+        """Finds."""
+
+    client.tool(function_name="find_one")(functools.partial(find, limit=1))
+
+    assert registry.find("find_one").description == "Finds."
 
 
 def test_an_x_mcp_header_is_kept(schema):
