@@ -104,7 +104,7 @@ async def test_tool_with_logging(ctx: Context) -> str:
     """Sends three log lines."""
     for line in ("Tool execution started", "Tool processing data", "Tool execution completed"):
         await ctx.log(line)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
     return "Logged three times."
 
 
@@ -120,7 +120,7 @@ async def test_tool_with_progress(ctx: Context) -> str:
     """Reports 0, 50 and 100 of 100."""
     for done in (0, 50, 100):
         await ctx.progress(done, 100, f"Completed step {done} of 100")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
     return "Progress reported."
 
 

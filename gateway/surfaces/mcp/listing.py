@@ -105,7 +105,7 @@ def _to_wire(tool: Tool, version: str) -> dict[str, Any] | None:
         shown: dict[str, Any] = methods.serialize_server_result("tools/list", version, result)["tools"][0]
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-        log.error("%s is not in the list for hosts of MCP %s: %s", tool.name, version, problems)  # noqa: TRY400
+        log.error("%s is not in the list for hosts of MCP %s: %s", tool.name, version, problems)  # noqa: TRY400 - the list says it all
         return None
     return shown
 

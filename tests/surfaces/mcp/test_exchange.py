@@ -62,7 +62,8 @@ async def test_a_slow_answer_without_a_word_is_json_too(world: World) -> None:
     @world.tool
     async def slow() -> str:
         """Slow."""
-        await asyncio.sleep(0.1)
+        with anyio.move_on_after(0.1):
+            await anyio.sleep_forever()
         return "there"
 
     async with world.http() as url, httpx2.AsyncClient() as http:

@@ -30,7 +30,7 @@ INITIALIZE = {
 }
 
 KIT = """
-import ctypes, os, subprocess, sys, time
+import ctypes, os, subprocess, sys, threading
 from gateway import Context, ToolKitClient
 
 print("printed while loading")
@@ -64,7 +64,7 @@ def echo(text: str) -> str:
 @client.tool
 def slow() -> str:
     '''Takes a moment.'''
-    time.sleep(0.3)
+    threading.Event().wait(0.3)
     return "finished"
 
 @client.tool
