@@ -61,8 +61,8 @@ class AuditLog:
                 return
             try:
                 await self._write(batch)
-            except Exception:
-                self._waiting = batch + self._waiting
+            except BaseException:
+                self._waiting = batch + self._waiting  # nothing noted is lost, whatever stopped the writing
                 raise
 
     async def close(self) -> None:
@@ -77,7 +77,7 @@ class AuditLog:
             await asyncio.sleep(self._interval)
             try:
                 await self.flush()
-            except Exception:
+            except Exception:  # whatever the store's trouble is, recording goes on and is tried again
                 log.exception("audit events could not be written; they are kept and tried again")
                 await asyncio.sleep(5)
 

@@ -91,7 +91,7 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     for name, text in environ.items():
         if name.startswith(PREFIX):
             _put_variable(tables, name, text)
-    sections = {f.name: f.default_factory for f in fields(Settings) if f.name != "providers"}  # type: ignore[misc]
+    sections: dict[str, type[Any]] = {n: kind for n, kind in get_type_hints(Settings).items() if n != "providers"}
     if unknown := tables.keys() - sections.keys() - {"providers"}:
         raise SettingsError(f"unknown section [{min(unknown)}]; there are {', '.join([*sections, 'providers'])}")
     built: dict[str, Any] = {

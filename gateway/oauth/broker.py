@@ -117,7 +117,7 @@ class Broker:
             flow_id=flow.id,
             provider=requirement.provider,
             provider_name=name,
-            message=f"{problem} Open the link to {act}, then call {call.tool} again.",
+            message=f"{problem} Open the link to {act}.",
         )
 
 

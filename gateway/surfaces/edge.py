@@ -116,7 +116,7 @@ class Edge:
         by_program = door.entrance is Entrance.PROGRAM
         try:
             principal = await (self._authenticator.program if by_program else self._authenticator.browser)(headers)
-        except Exception:
+        except Exception:  # whatever an authenticator's trouble is, it lets nobody in
             log.exception("the authenticator failed; the request was refused")
             return CANNOT_TELL
         if principal is None:

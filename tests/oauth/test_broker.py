@@ -39,7 +39,7 @@ async def test_no_connection_is_answered_with_a_link_to_our_own_page(house):
     assert outcome.url == f"http://127.0.0.1:9/connect/{outcome.flow_id}"
     assert (outcome.provider, outcome.provider_name) == ("acme", "Acme")
     assert outcome.message == (
-        "No Acme account is connected yet. Open the link to connect it, then call tool again."
+        "No Acme account is connected yet. Open the link to connect it."
     )  # fmt: skip
 
 
