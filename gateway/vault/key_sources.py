@@ -52,10 +52,9 @@ def os_keyring_key(service: str, account: str) -> Secret | None:
     import keyring
 
     try:
-        if keyring.get_keyring().priority <= 0:
-            return None
         if keyring.get_password(service, account) is None:
             keyring.set_password(service, account, new_key().reveal())
+        # Read back, since a backend may take a key and keep nothing, as keyring's own null backend does.
         stored = keyring.get_password(service, account)
     except Exception:  # noqa: BLE001 - backends are third parties' and raise their own D-Bus, COM and Keychain errors
         return None

@@ -6,7 +6,9 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keyring
@@ -106,6 +108,18 @@ def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:
     keys = {process.communicate("go\n", timeout=30)[0].strip() for process in started}
 
     assert keys == {file_key(path).reveal()}
+
+
+def test_of_many_who_make_the_file_at_once_all_get_the_same_key(tmp_path: Path) -> None:
+    together = threading.Barrier(8, timeout=5)
+
+    def take(path: Path) -> str:
+        together.wait()
+        return file_key(path).reveal()
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(50):
+            assert len(set(pool.map(take, [tmp_path / f"{number}.key"] * 8))) == 1
 
 
 @pytest.mark.parametrize("open_to", [0o640, 0o604, 0o620, 0o602, 0o777])
