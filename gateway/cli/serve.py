@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -36,4 +37,4 @@ def command(toolkits: tuple[str, ...], config: Path | None, strict: bool, host: 
             click.echo(f"  old hosts {gateway.base_url}/sse", err=True)
             await gateway.stopped()
 
-    anyio.run(run)
+    anyio.run(run, backend_options={"use_uvloop": sys.platform != "win32"})  # where there is no uvloop

@@ -50,6 +50,9 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # asyncio does this only for sockets made with an explicit protocol number; without it Nagle's algorithm and
+        # the client's delayed acknowledgement hold the end of every streamed answer back for 40 ms.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._allow(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,0 +1,31 @@
+"""How listeners are served, below HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import anyio
+from starlette.responses import PlainTextResponse
+
+from gateway.surfaces.server import Server, server_config
+
+
+async def test_the_end_of_a_streamed_answer_does_not_wait_for_an_acknowledgement():
+    """Nagle's algorithm is off on every connection, however its listener was made."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(server_config(PlainTextResponse("here")))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await server.up.wait()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with anyio.fail_after(5):
+            await reader.readuntil(b"here")
+
+        (connection,) = server.server_state.connections
+        own_socket = connection.transport.get_extra_info("socket")
+        assert own_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+        writer.close()
+        server.should_exit = True
+        await serving
