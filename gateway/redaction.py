@@ -16,11 +16,12 @@ import logging
 import re
 import urllib.parse
 from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
-from gateway.secret import live_secrets
+from gateway.secret import Secret, live_secrets
 
 MASK = "[redacted]"
-_SHORTEST = 8  # a shorter value would blot out ordinary words
+_SHORTEST = 8
 
 _SHAPES = re.compile(
     r"""(?xi)
@@ -37,7 +38,12 @@ _SHAPES = re.compile(
 
 
 def encodings(value: str) -> set[str]:
-    """The forms in which a secret is looked for: raw, URL, JSON, hex, reversed, base64 at three alignments."""
+    """The forms in which a secret is looked for: raw, URL, JSON, hex, reversed, base64 at three alignments.
+
+    None for a value too short to be a secret: it would blot out ordinary words.
+    """
+    if len(value) < _SHORTEST:
+        return set()
     raw = value.encode("utf-8", "surrogatepass")
     forms = {
         value,
@@ -61,9 +67,15 @@ class Redactor:
     """Replaces secrets in text. One instance for one set of exact values; shapes are optional."""
 
     def __init__(self, values: Iterable[str], *, shapes: bool = False) -> None:
-        forms = {form for value in values if len(value) >= _SHORTEST for form in encodings(value)}
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._forms = _longest_first(form for value in values for form in encodings(value))
         self._shapes = shapes
+
+    @classmethod
+    def of_live_secrets(cls) -> Redactor:
+        """For text about which nothing is known: every live Secret, and every shape."""
+        redactor = cls((), shapes=True)
+        redactor._forms = _longest_first(form for secret in live_secrets() for form in _forms_of(secret))
+        return redactor
 
     def finds(self, text: str) -> bool:
         """Whether there is anything to redact: a few plain searches, microseconds for a usual result."""
@@ -78,12 +90,27 @@ class Redactor:
         return text
 
 
+_forms: WeakKeyDictionary[Secret, set[str]] = WeakKeyDictionary()
+
+
+def _forms_of(secret: Secret) -> set[str]:
+    """A live Secret's encodings: made once, kept no longer than the Secret."""
+    if secret not in _forms:
+        _forms[secret] = encodings(secret.reveal())
+    return _forms[secret]
+
+
+def _longest_first(forms: Iterable[str]) -> list[str]:
+    """So that a form which contains another is replaced whole."""
+    return sorted(set(forms), key=len, reverse=True)
+
+
 class RedactingFormatter(logging.Formatter):
     """Renders a record completely and then redacts it; escapes control characters against forged lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         try:
-            text = Redactor(live_secrets(), shapes=True).redact(super().format(record))
+            text = Redactor.of_live_secrets().redact(super().format(record))
         except Exception:  # noqa: BLE001 - whatever fails here, the line itself must not be shown
             return f"{record.levelname} a log line was withheld: it could not be redacted"
         return "".join(c if c >= " " or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

@@ -50,6 +50,7 @@ class Secret:
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:
+        # By identity, though equality is by value: the redactor's set must hold each of two equal Secrets.
         return object.__hash__(self)
 
     def __reduce__(self) -> NoReturn:
@@ -59,6 +60,6 @@ class Secret:
         raise TypeError("a Secret cannot be iterated over")
 
 
-def live_secrets() -> list[str]:
-    """The values of all Secrets alive now, longest first. For the redactor alone."""
-    return sorted({secret.reveal() for secret in list(_live)}, key=len, reverse=True)
+def live_secrets() -> list[Secret]:
+    """All Secrets alive now. For the redactor."""
+    return list(_live)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -70,6 +70,7 @@ class Atp:
 @dataclass(frozen=True, slots=True)
 class Log:
     level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR.")
+    requests: bool = setting(False, "Write a line for each HTTP request: method, route, status, milliseconds.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,7 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     if unknown := tables.keys() - sections.keys() - {"providers"}:
         raise SettingsError(f"unknown section [{min(unknown)}]; there are {', '.join([*sections, 'providers'])}")
     built: dict[str, Any] = {
-        name: _build(kind, tables.get(name, {}), f"[{name}]", folder)
-        for name, kind in sections.items()
+        name: _build(kind, tables.get(name, {}), f"[{name}]", folder) for name, kind in sections.items()
     }
     built["providers"] = {
         name: _build(ProviderSettings, table, f"[providers.{name}]", folder)

@@ -46,7 +46,8 @@ def team_app(gateway: Gateway, accounts: Accounts, host: str, port: int) -> ASGI
     def lifespan(_: Starlette) -> AbstractAsyncContextManager[None]:
         return mcp.lifespan()
 
-    return Edge(Starlette(routes=routes, lifespan=lifespan), gateway.authenticator, doors, addresses, access_log=True)
+    app = Starlette(routes=routes, lifespan=lifespan)
+    return Edge(app, gateway.authenticator, doors, addresses, access_log=gateway.settings.log.requests)
 
 
 def pages_app(gateway: Gateway, accounts: Accounts, base_url: str) -> ASGIApp:

@@ -15,7 +15,6 @@ from types import ModuleType
 
 import gateway
 from gateway.redaction import Redactor
-from gateway.secret import live_secrets
 
 _OURS = str(Path(gateway.__file__).parent)
 
@@ -52,7 +51,7 @@ def shown(error: BaseException) -> str:
     """The traceback as the script's author knows it: without the gateway's frames, and without secrets."""
     told = traceback.TracebackException.from_exception(error)
     _trim(told)
-    return Redactor(live_secrets(), shapes=True).redact("".join(told.format()))
+    return Redactor.of_live_secrets().redact("".join(told.format()))
 
 
 def _trim(told: traceback.TracebackException) -> None:

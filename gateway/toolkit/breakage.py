@@ -7,7 +7,6 @@ from pathlib import Path
 
 from gateway.errors import LoadError, RegistrationError, ToolkitError
 from gateway.redaction import Redactor
-from gateway.secret import live_secrets
 from gateway.toolkit.place import place
 from gateway.toolkit.sources import Source
 
@@ -44,7 +43,7 @@ def _what(error: BaseException, source: Source) -> str:
     if isinstance(error, EOFError):
         return "it asked for input while it was loaded. A toolkit has no keyboard: read settings from the environment."
     said = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}".removesuffix(": ")
-    said = " ".join(Redactor(live_secrets(), shapes=True).redact(said).split())
+    said = " ".join(Redactor.of_live_secrets().redact(said).split())
     said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"{said}. {_install(error.name, source)}"
