@@ -44,7 +44,7 @@ def command(script: Path, arguments: tuple[str, ...], config: Path | None, port:
     open the link that it prints.
     """
     settings = options.settings_for(config, server={"port": port})
-    log_to_stderr(settings.log.level)
+    log_to_stderr("WARNING")  # the terminal is the script's
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run_script(script, arguments, settings, serves_on=not ends))
 

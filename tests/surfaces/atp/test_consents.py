@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -83,7 +84,8 @@ async def test_an_app_waits_until_its_user_has_connected(serve: Any, app_client:
                 app_client().wait_for_connection, "hubspot", "ada@example.com", timeout=5, poll_interval=0.05
             )
         )
-        await asked.wait()
+        with anyio.fail_after(5):
+            await asked.wait()
         house.connect("ada@example.com")
         account = await waiting
 

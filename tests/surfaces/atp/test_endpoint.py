@@ -9,6 +9,7 @@ import pytest
 
 KEY = "app-key-7f3a9c51d2"
 BASE = "/api/v1/atp/llm-client"
+_CONTEXT = b'{"type": "get_toolkit_context", "toolkit_id": "crm", "more": %s}'
 ENDPOINTS = [
     ("POST", "/oauth/confirmation/hubspot/"),
     ("GET", "/oauth/tokens/hubspot/ada/"),
@@ -53,13 +54,14 @@ async def test_a_key_in_a_browser_is_refused(serve: Any, method: str, path: str)
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"7", b"\xff", b'{"a": NaN}', b'{"a": "\\ud800"}', b"[" * 100_000, b'{"a":' * 50_000],
+    [b"", b"{", b"[]", b"7", b"\xff", _CONTEXT % b"NaN", _CONTEXT % b'"\\ud800"', b"[" * 100_000, b'{"a":' * 50_000],
 )
 async def test_a_body_that_is_no_json_object_is_refused(serve: Any, body: bytes) -> None:
     async with serve() as house, httpx2.AsyncClient(base_url=house.base_url) as http:
         answer = await http.post(f"{BASE}/process/", content=body, headers={"Authorization": f"ApiKey {KEY}"})
 
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+        assert answer.json()["message"].startswith("The request's body is not")
 
 
 async def test_a_body_that_is_too_large_is_refused(serve: Any) -> None:
