@@ -116,9 +116,12 @@ class Vault:
         try:
             self.open(sealed, _SENTINEL_BINDING)
         except VaultError:
-            needed, present = _split(sealed)[0][1:].hex(), self._keyring.first.id.hex()
+            needed = _split(sealed)[0][1:]
+            if len(needed) < ID_BYTES or self._keyring.find(needed) is not None:
+                raise  # the key is there: the sentinel itself is damaged
             raise VaultError(
-                f"This database was sealed with vault key {needed}, but {source} gives key {present}. "
+                f"This database was sealed with vault key {needed.hex()}, but {source} gives key "
+                f"{self._keyring.first.id.hex()}. "
                 "Nothing was changed. Restore the former key there; if it is lost, start with a new database, and "
                 "people connect their accounts again."
             ) from None

@@ -68,12 +68,14 @@ async def test_of_two_first_starts_with_different_keys_one_is_refused(store: Sto
         await vault(new_key()).check(find_nothing, store.marks.put_if_absent)
 
 
-@pytest.mark.parametrize("junk", [b"", b"short", b"x" * 100])
-async def test_a_sentinel_that_was_overwritten_is_reported_too(store: Store, junk: bytes) -> None:
-    await store.marks.put_if_absent("vault-sentinel", junk)
+@pytest.mark.parametrize(("kept", "said"), [(0, "cut short"), (5, "cut short"), (40, "was altered")])
+async def test_a_damaged_sentinel_is_told_from_a_wrong_key(store: Store, kept: int, said: str) -> None:
+    key = vault(new_key())
+    place = Binding("marks", "vault-sentinel", Principal("atp-gateway", "vault"), "", "value", 1)
+    await store.marks.put_if_absent("vault-sentinel", key.seal(b"this database", place)[:kept])
 
-    with pytest.raises(VaultError):
-        await vault(new_key()).check(store.marks.find, store.marks.put_if_absent)
+    with pytest.raises(VaultError, match=said):
+        await key.check(store.marks.find, store.marks.put_if_absent)
 
 
 def in_clear(data: bytes) -> Iterator[str]:
