@@ -6,15 +6,22 @@ import asyncio
 import socket
 
 import anyio
-from starlette.responses import PlainTextResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from gateway.surfaces.server import Server, server_config
+
+
+async def here(request: Request) -> Response:
+    return PlainTextResponse("here")
 
 
 async def test_the_end_of_a_streamed_answer_does_not_wait_for_an_acknowledgement():
     """Nagle's algorithm is off on every connection, however its listener was made."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(server_config(PlainTextResponse("here")))
+        server = Server(server_config(Starlette(routes=[Route("/", here)])))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.up.wait()
         reader, writer = await asyncio.open_connection(*listener.getsockname())
