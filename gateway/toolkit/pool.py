@@ -46,11 +46,17 @@ class Pool:
         future: asyncio.Future[tuple[Any, BaseException | None]] = asyncio.get_running_loop().create_future()
         context = contextvars.copy_context()
 
-        def job() -> None:
-            _settle(future, *_outcome(context, call))
+        def job() -> Callable[[], None]:
+            value, error = _outcome(context, call)
+
+            def ended() -> None:
+                permit.end()
+                _settle(future, value, error)
+
+            return ended
 
         try:
-            self._threads.submit(job, permit.end)
+            self._threads.submit(job)
         except RuntimeError:  # "can't start new thread"
             permit.end()
             raise ToolkitBusyError("The gateway's machine can start no more threads. Try again later.") from None
@@ -103,30 +109,31 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
         future.get_loop().call_soon_threadsafe(settle)
 
 
+_Job = Callable[[], Callable[[], None]]
+"""What a thread is to do, giving what is to be done once the thread is free again."""
+
+
 class _Threads:
     """As many daemon threads as there ever were jobs at the same time; each waits for the next job when it is done."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle = 0
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], None], Callable[[], None]]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
 
-    def submit(self, job: Callable[[], None], ended: Callable[[], None]) -> None:
-        """Run `job` in a thread, and `ended` when that is free again. RuntimeError when no thread can be started."""
+    def submit(self, job: _Job) -> None:
+        """Run `job` in a thread. RuntimeError when no thread can be started."""
         with self._lock:
             if self._idle:
                 self._idle -= 1
             else:
                 threading.Thread(target=self._work, name="atp-gateway-tool", daemon=True).start()
-        self._jobs.put((job, ended))
+        self._jobs.put(job)
 
     def _work(self) -> None:
         while True:
-            ended = self._run(*self._jobs.get())
+            ended = self._jobs.get()()
             with self._lock:
                 self._idle += 1
             ended()
-
-    def _run(self, job: Callable[[], None], ended: Callable[[], None]) -> Callable[[], None]:
-        job()
-        return ended
+            del ended  # and with it the result, which nobody should find here while the thread waits

@@ -134,13 +134,10 @@ async def test_all_toolkits_together_are_bounded_too(gate):
     assert await pool.run("another", int) == 0
 
 
-async def test_threads_are_used_again():
-    pool = Pool()
-    seen = set()
-    for _ in range(50):
-        seen.add(await pool.run("crm", threading.get_ident))
+async def test_one_call_after_another_needs_one_thread_and_one_permit():
+    pool = Pool(per_toolkit=1)
 
-    assert len(seen) <= 2
+    assert len({await pool.run("crm", threading.get_ident, patience=0) for _ in range(200)}) == 1
 
 
 async def test_ten_thousand_calls_of_fifty_people_never_meet():
