@@ -35,8 +35,8 @@ _TOO_SLOW = (
 class PatientProtocol(HttpToolsProtocol):
     """Closes a connection whose request does not arrive in time, or whose headers grow too long.
 
-    So too one that goes on with a body after it got its answer: the rest is read, and thrown away, for as long as
-    headers may take, because closing at once would destroy the answer on its way (RFC 9112 section 9.6).
+    A body that goes on after the answer is read, and thrown away, until its time is up: closing at once would destroy
+    the answer on its way (RFC 9112 section 9.6).
     """
 
     header_seconds = HEADER_SECONDS
@@ -46,7 +46,6 @@ class PatientProtocol(HttpToolsProtocol):
         super().__init__(*args, **more)
         self._deadline: asyncio.TimerHandle | None = None
         self._header_bytes: int | None = 0  # None while no headers are being read
-        self._has_message_begun = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -69,7 +68,6 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._has_message_begun = True
         self._header_bytes = 0
         self._allow(self.header_seconds)
 
@@ -79,14 +77,8 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._has_message_begun = False
         self._allow(None)
         super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._has_message_begun:
-            self._allow(self.header_seconds)
 
     def _allow(self, seconds: float | None) -> None:
         """Close the connection after so many seconds; None: whenever."""

@@ -9,11 +9,10 @@ import sys
 def listening_socket(host: str, port: int) -> socket.socket:
     """Bound and listening; port 0 is any free one. OSError when the address cannot be had.
 
-    Names its protocol, because asyncio switches Nagle's algorithm off only where it does: without, each answer waits
-    40 ms. Listens at once, because two sockets can be bound to one port as long as neither listens.
+    Listens at once, because two sockets can be bound to one port as long as neither listens.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

@@ -95,11 +95,14 @@ async def test_it_serves_from_the_first_need_until_it_is_closed(listen: Callable
 
 
 async def test_its_answers_are_not_held_back_by_nagles_algorithm(listen: Callable[..., Listener]) -> None:
-    """40 ms an answer, on every socket of which asyncio does not know that it is TCP."""
+    """40 ms an answer, on every connection where asyncio does not see that it is TCP."""
     listener = listen()
-    await listener.base_url()
-    assert listener._server is not None
-    assert listener._server.servers[0].sockets[0].proto == socket.IPPROTO_TCP
+    url = await listener.base_url()
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        await client.get(f"{url}/name")
+        assert listener._server is not None
+        (connection,) = listener._server.server_state.connections
+        assert connection.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_many_who_need_it_at_once_get_one_listener(listen: Callable[..., Listener]) -> None:

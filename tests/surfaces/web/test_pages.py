@@ -36,6 +36,7 @@ XSS = [
     "\x00<script>",
     "+ADw-script+AD4-",
     "\u2028<script>\u2029",
+    "Hub\u202eSpot\u2066\u200b\u200f",
 ]
 
 
@@ -72,6 +73,7 @@ def assert_inert(page: str, text: str) -> None:
         if tag == "meta":
             assert "http-equiv" not in attributes
     assert "7 * 7" not in text or "7 * 7" in page
+    assert not set(page) & set("\u202e\u2066\u200b\u200f\u2028\u2029\x00")
 
 
 async def test_a_hostile_name_is_text_on_every_page(site, alice) -> None:
@@ -158,6 +160,7 @@ async def test_what_does_not_exist_is_a_page_for_people_and_json_for_programs(al
     assert "<h1>Nothing here</h1>" in (await alice.get("/connections/x/y/z")).text
     answer = await alice.get("/connections/x/y/z", headers={"accept": "application/json"})
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+    assert (await alice.get("/connect/x/")).status_code == 404
     wrong = await alice.put("/connections")
     assert (wrong.status_code, set(wrong.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
 
