@@ -40,7 +40,7 @@ class Health:
     async def _ready(self, request: Request) -> Response:
         try:
             ready = await self._is_ready()
-        except Exception:
+        except Exception:  # whatever keeps the check from its end keeps calls from theirs
             log.exception("the gateway is not ready")
             ready = False
         return JSONResponse(
