@@ -54,11 +54,6 @@ def bound_to(gateway: BoundGateway) -> Iterator[None]:
         _bound.remove(gateway)
 
 
-def is_bound() -> bool:
-    """Whether this process has a gateway that its clients talk to."""
-    return bool(_bound)
-
-
 class LLMClient:
     """What an app asks of a gateway. Failures are GatewayErrors; a wait that ran out is a TimeoutError."""
 
