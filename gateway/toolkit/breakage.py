@@ -30,24 +30,30 @@ _DISTRIBUTIONS = {
 def breakage(error: BaseException, source: Source) -> ToolkitError:
     """The error for the report. A wrong declaration stays a RegistrationError."""
     kind = RegistrationError if isinstance(error, RegistrationError) else LoadError
-    return kind(f"{_where(error, source)}: {_what(error, source)}")
+    said = " ".join(Redactor.of_live_secrets().redact(_said(error)).split())
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+    return kind(f"{_where(error, source)}: {said}{_advice(error, source)}")
 
 
-def _what(error: BaseException, source: Source) -> str:
+def _said(error: BaseException) -> str:
     if isinstance(error, RegistrationError):
         return str(error)
     if isinstance(error, SystemExit):
-        return (
-            f"it called sys.exit({error.code!r}) while it was loaded. Let it raise an error that says what is missing."
-        )
+        return f"it called sys.exit({error.code!r}) while it was loaded"
     if isinstance(error, EOFError):
-        return "it asked for input while it was loaded. A toolkit has no keyboard: read settings from the environment."
-    said = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}".removesuffix(": ")
-    said = " ".join(Redactor.of_live_secrets().redact(said).split())
-    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+        return "it asked for input while it was loaded"
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _advice(error: BaseException, source: Source) -> str:
+    if isinstance(error, SystemExit):
+        return ". Let it raise an error that says what is missing."
+    if isinstance(error, EOFError):
+        return ". A toolkit has no keyboard: read settings from the environment."
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"{said}. {_install(error.name, source)}"
-    return said
+        return f". {_install(error.name, source)}"
+    return ""
 
 
 def _install(module: str, source: Source) -> str:

@@ -53,14 +53,8 @@ class _AppClient(LLMClient):
             return super().initiate_oauth_connection(platform_id, external_user_id, developer_redirect_url)
         return _later(platform_id, external_user_id)
 
-    def wait_for_connection(
-        self, platform_id: str, external_user_id: str, timeout: float = 300, poll_interval: float = 2
-    ) -> dict[str, Any]:
-        if not _is_loading():
-            return super().wait_for_connection(platform_id, external_user_id, timeout, poll_interval)
-        return _later(platform_id, external_user_id)
-
     def get_user_tokens(self, platform_id: str, external_user_id: str) -> dict[str, Any]:
+        """What `wait_for_connection` polls, too."""
         if not _is_loading():
             return super().get_user_tokens(platform_id, external_user_id)
         return _later(platform_id, external_user_id)

@@ -107,9 +107,12 @@ def test_a_package_may_import_itself_by_its_own_name(loader, write, tmp_path):
 
 
 def test_a_package_does_not_hide_the_library_of_its_name(loader, write, tmp_path):
-    write("json/__init__.py", CLIENT.format(app="j", tool="find") + "import json\nassert json.loads('1') == 1\n")
+    sys.modules.pop("colorsys", None)
+    write(
+        "colorsys/__init__.py", CLIENT.format(app="j", tool="find") + "import colorsys\ncolorsys.rgb_to_hls(1, 1, 1)\n"
+    )
 
-    assert loader.load(str(tmp_path / "json")).errors == ()
+    assert loader.load(str(tmp_path / "colorsys")).errors == ()
 
 
 def test_a_package_s_toolkit_py_is_loaded_too(loader, write, tmp_path):
@@ -274,9 +277,10 @@ def test_the_others_still_load(loader, registry, toolkit, tmp_path):
     assert len(report.errors) == 1
 
 
-def test_secrets_and_long_texts_do_not_reach_the_report(loader, toolkit):
+@pytest.mark.parametrize("raised", ["ValueError", "SystemExit", "RuntimeError"])
+def test_secrets_and_long_texts_do_not_reach_the_report(loader, toolkit, raised):
     secret = Secret("CNRY-client-secret-77aa")
-    path = toolkit("crm.py", "find", more=f"raise ValueError('{secret.reveal()} ' + 'x' * 10_000)\n")
+    path = toolkit("crm.py", "find", more=f"raise {raised}('{secret.reveal()} ' + 'x' * 10_000)\n")
 
     text = str(loader.load(str(path)).errors[0])
 
@@ -369,6 +373,20 @@ async def test_loading_again_replaces_the_tools_with_one_change(loader, registry
     loader.load(str(path))
 
     assert changes == [["find"], ["other"]]
+
+
+async def test_loading_again_reads_the_file_even_when_its_date_and_size_are_the_same(loader, run, toolkit):
+    path = toolkit("crm.py", "find")
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    try:
+        for said in ("one of", "two of"):
+            path.write_text(CLIENT.format(app="", tool="find").replace("find of", said))
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+            assert loader.load(str(path)).errors == ()
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
+
+    assert await run("find") == "two of "
 
 
 async def test_loading_again_keeps_the_earlier_tools_when_it_fails(loader, registry, run, toolkit):
