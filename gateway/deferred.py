@@ -167,9 +167,10 @@ def database_url(settings: Settings) -> str:
 
 
 def vault_keys(settings: VaultKey) -> tuple[list[Secret], str]:
-    """The key ring's keys and where the first is from: the settings; else the OS keyring; else a file of its own.
+    """The key ring's keys and where the first is from: the settings; else a file, or the OS keyring.
 
-    The file is not in the database's folder: who gets hold of one is not to have the other with it.
+    A file that is there already wins: it was made when the keyring could not be had, and holds what sealed everything
+    since. It is not in the database's folder: who gets hold of one is not to have the other with it.
     """
     import platformdirs
 
@@ -177,7 +178,8 @@ def vault_keys(settings: VaultKey) -> tuple[list[Secret], str]:
 
     if settings.key is not None:
         return [settings.key, *settings.previous_keys], "[vault] key"
-    if settings.use_os_keyring and (found := key_sources.os_keyring_key("atp-gateway", "vault")):
-        return [found, *settings.previous_keys], "the operating system's keyring"
     path = Path(platformdirs.user_config_dir("atp-gateway", appauthor=False)) / "vault.key"
+    asks = settings.use_os_keyring and not path.exists()
+    if asks and (found := key_sources.os_keyring_key("atp-gateway", "vault")):
+        return [found, *settings.previous_keys], "the operating system's keyring"
     return [key_sources.file_key(path), *settings.previous_keys], str(path)

@@ -25,7 +25,8 @@
     ├── FlowError                 a consent cannot go on
     │   ├── FlowNotFoundError     unknown, expired or used up: the three look the same from outside
     │   └── WrongBrowserError
-    └── VaultError                a sealed value does not open
+    ├── VaultError                a sealed value does not open
+    └── StoreUnavailableError     the database does not answer
 
 An error's text is read by a person or a model: it says what to do next, and never holds a secret.
 """
@@ -156,6 +157,10 @@ class VaultError(GatewayError):
     code = "vault_error"
 
 
+class StoreUnavailableError(GatewayError):
+    code = "store_unavailable"
+
+
 class Wire(NamedTuple):
     """How an error leaves: `mcp` is a JSON-RPC error code, or None for a tool result with `isError`."""
 
@@ -188,6 +193,7 @@ WIRE: dict[type[GatewayError], Wire] = {
     WrongBrowserError: Wire(None, 403),
     FlowError: Wire(None, 400),
     VaultError: Wire(_INTERNAL, 500),
+    StoreUnavailableError: Wire(None, 503),
     GatewayError: Wire(_INTERNAL, 500),
 }
 """ONE table: an error's kind to the wire. A kind without a row of its own takes its parent's."""

@@ -47,7 +47,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(_bytes(self._value), _bytes(other._value))
 
     def __hash__(self) -> int:
         # By identity, though equality is by value: the redactor's set must hold each of two equal Secrets.
@@ -58,6 +58,10 @@ class Secret:
 
     def __iter__(self) -> NoReturn:
         raise TypeError("a Secret cannot be iterated over")
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
 
 
 def live_secrets() -> list[Secret]:

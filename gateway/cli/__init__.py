@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import NoReturn
 
 import click
 
@@ -60,7 +60,7 @@ def cli() -> None:
     """Turns Python functions into MCP tools, and signs each call with the calling person's own account."""
 
 
-def main(argv: Sequence[str] | None = None) -> Any:
+def main(argv: Sequence[str] | None = None) -> NoReturn:
     """The program. Turns every expected error into one sentence and an exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["stdio"]:
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
 
         claim_stdout()
     try:
-        cli.main(arguments, prog_name="atp-gateway", standalone_mode=False)
+        code = cli.main(arguments, prog_name="atp-gateway", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -78,3 +78,4 @@ def main(argv: Sequence[str] | None = None) -> Any:
     except GatewayError as error:
         click.secho(f"atp-gateway: {error}", fg="red", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
+    sys.exit(code if isinstance(code, int) else 0)

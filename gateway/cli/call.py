@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import secrets
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +42,10 @@ def command(
     log_to_stderr("WARNING")
     from gateway import app
 
-    gateway = app.build(settings)
-    options.report(gateway.load(options.named(toolkits, settings)))
-    outcome = anyio.run(_call, gateway, tool, arguments, wait)
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for the result; toolkits print where they like
+        gateway = app.build(settings)
+        options.report(gateway.load(options.named(toolkits, settings)))
+        outcome = anyio.run(_call, gateway, tool, arguments, wait)
     raise click.exceptions.Exit(_print(outcome, as_json))
 
 

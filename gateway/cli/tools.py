@@ -52,6 +52,7 @@ def show(tool: Tool) -> None:
     arguments = [name if name in required else f"[{name}]" for name in tool.input_schema.get("properties", {})]
     needs = tool.requirement
     account = f"  ({needs.provider} account)" if needs else ""
-    click.echo(f"{click.style(tool.name, bold=True)} {' '.join(arguments)}{click.style(account, fg='cyan')}")
+    line = " ".join([click.style(tool.name, bold=True), *arguments])
+    click.echo(f"{line}{click.style(account, fg='cyan')}")
     if tool.description:
         click.echo(f"    {tool.description.splitlines()[0]}")

@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, NullPool, RowMapping, Table, create_engine, event
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from gateway.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -110,10 +113,20 @@ class Engines:
         await self.writing.dispose()
 
     async def _finished(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(_translated(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+
+async def _translated(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """What the statement gives; StoreUnavailableError for whatever the database or its driver has to complain of."""
+    try:
+        return await work
+    except SQLAlchemyError as error:  # statements and parameters are not in its text: see _OPTIONS
+        said = str(getattr(error, "orig", None) or error).partition("\n")[0]  # PostgreSQL's next line names values
+        log.error("the database failed: %s", said)  # noqa: TRY400 - one line: the stack is the driver's
+        raise StoreUnavailableError("The gateway's database does not answer. Try again in a moment.") from error
 
 
 def sqlite_engines(path: Path) -> Engines:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from gateway.errors import SettingsError
+from gateway.errors import SettingsError, StoreUnavailableError
 from gateway.store.audit_rows import AuditRows
 from gateway.store.connection_rows import ConnectionRows
 from gateway.store.engine import Engines, postgres_engines, sqlite_engines
@@ -38,9 +38,9 @@ class Store:
         engines = _engines(url)
         try:
             await bring_up_to_date(engines)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, StoreUnavailableError) as error:
             await engines.dispose()
-            raise SettingsError(f"The database cannot be opened: {_cause(error, url)}") from None
+            raise SettingsError(f"The database cannot be opened: {_cause(error.__cause__ or error, url)}") from None
         except BaseException:
             await engines.dispose()
             raise
@@ -72,7 +72,7 @@ def _engines(text: str) -> Engines:
             raise SettingsError(f"A {other} database is not supported. {_FORMS}")
 
 
-def _cause(error: SQLAlchemyError, text: str) -> str:
+def _cause(error: BaseException, text: str) -> str:
     """What the driver says, in one line and without the password."""
     said = " ".join(str(getattr(error, "orig", None) or error).split())
     password = make_url(text).password
