@@ -10,6 +10,8 @@ PEERS := .cache/peers
 OURS := .venv/.installed
 THEIRS := $(PEERS)/.installed tests/node_modules/.installed
 
+CODE := gateway toolkits tests tests/conformance/run benchmarks
+
 PIP := -m pip --disable-pip-version-check --quiet
 NPM = $(PEERS)/bin/node $(PEERS)/bin/npm-cli.js --prefix tests --ignore-scripts --no-audit --no-fund --loglevel=error
 
@@ -30,8 +32,8 @@ run: $(OURS)
 	$(BIN)/atp-gateway demo $(ARGS)
 
 lint: $(OURS)
-	$(BIN)/ruff check . tests/conformance/run
-	$(BIN)/ruff format --check . tests/conformance/run
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 
 types: $(OURS)
 	$(BIN)/mypy
