@@ -281,3 +281,23 @@ async def test_an_answer_to_an_earlier_question_survives_a_new_consent(world: Wo
         answer = await client.call_tool("rename")
     assert text_of(answer) == "renamed to Ada"
     assert asked == ["form", "url"]
+
+
+async def test_a_state_sealed_before_a_key_was_rotated_still_opens(world: World) -> None:
+    add_contacts(world)
+    async with Client(world.server(), elicitation_callback=Person()) as client:
+        asked = await call_modern(client)
+    world.keys.insert(0, b"n" * 32)
+    await world.consents.finish("alice", "hubspot")
+    accepted = {"connect": types.ElicitResult(action="accept")}
+    async with Client(world.server(), elicitation_callback=Person()) as client:
+        answer = await call_modern(client, input_responses=accepted, request_state=asked.request_state)
+    assert text_of(answer) == "contacts of alice"
+
+
+async def test_the_key_is_not_asked_for_until_a_state_is_sealed(world: World) -> None:
+    """On a laptop it sits in the system's keyring, which may ask the person to unlock it."""
+    world.keys.clear()
+    world.tool(function_name="plain", description="d")(lambda: "fine")
+    async with Client(world.server()) as client:
+        assert text_of(await client.call_tool("plain")) == "fine"

@@ -139,3 +139,14 @@ async def test_a_tool_registered_anew_is_listed_anew(world: World, era: str) -> 
         world.tool(function_name="a", description="new")(lambda: "")
         after = await client.list_tools(cache_mode="bypass")
     assert [page.tools[0].description for page in (before, after)] == ["old", "new"]
+
+
+async def test_a_tool_that_a_revision_cannot_show_is_left_out_and_named_in_the_log(
+    world: World, era: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One bad schema would otherwise fail the list of all tools."""
+    add(world, "good")
+    world.registry.add(replace(world.registry.tools()[0], name="bad", input_schema={"type": "string"}))
+    async with Client(world.server(), mode=era) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["good"]
+    assert "bad is not in the list" in caplog.text

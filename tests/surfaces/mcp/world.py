@@ -30,7 +30,6 @@ from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnect
 
 ALICE = Principal("https://login.example", "alice")
 BOB = Principal("https://login.example", "bob")
-KEY = b"k" * 32
 
 
 @dataclass
@@ -125,6 +124,7 @@ class World:
         self.consents = FakeConsents()
         self.audit = AuditLog(self._write, SystemClock())
         self.limits = limits
+        self.keys = [b"k" * 32]
         with loading_into(RegistrySink(self.registry)):
             self.toolkit = ToolKitClient(app_name="kit")
         policy = NamedPolicy()
@@ -133,7 +133,7 @@ class World:
             self.registry,
             policy,
             self.consents,
-            state_keys=lambda: [KEY],
+            state_keys=lambda: self.keys,
             identity=Identity("gateway", "1.2.3", instructions="Use the tools."),
             limits=limits,
         )
