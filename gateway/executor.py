@@ -26,12 +26,14 @@ from gateway.errors import (
     CallError,
     GatewayError,
     InvalidArgumentsError,
+    InvalidResultError,
     ReservedArgumentError,
     ToolCrashedError,
     ToolTimeoutError,
     UnknownToolError,
 )
 from gateway.redaction import Redactor
+from gateway.toolkit.content import ToolResult
 from gateway.toolkit.context import Context, InputNeeded
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.result import redact_result, to_result
@@ -98,7 +100,7 @@ class Executor:
         try:
             async with asyncio.timeout(tool.timeout) as deadline:
                 value = await tool.run(call.arguments, credential, context)
-            return Done(redact_result(to_result(value, self._result_limit), redactor))
+            return self._done(call, tool, to_result(value, self._result_limit), redactor)
         except InputNeeded as needed:
             return NeedsInput(needed.asks)
         except TimeoutError as error:
@@ -109,6 +111,17 @@ class Executor:
             return Failed(type(error)(redactor.redact(str(error))) if redactor.finds(str(error)) else error)
         except Exception as error:  # noqa: BLE001 - anything else out of a tool is a bug in the tool
             return Failed(_crash(call, error, redactor))
+        finally:
+            context.close()
+
+    def _done(self, call: Call, tool: Tool, result: ToolResult, redactor: Redactor) -> Outcome:
+        if problem := tool.check_result(result):
+            return Failed(InvalidResultError(problem))
+        redacted = redact_result(result, redactor)
+        if redacted is not result:
+            log.warning("%s returned its token; it was redacted", call.tool)
+            self._audit.record(call.principal, "output.redacted", "done", tool=call.tool, reference=call.id)
+        return Done(redacted)
 
 
 def _problem(call: Call, tool: Tool) -> GatewayError | None:

@@ -21,10 +21,12 @@ from gateway.errors import SettingsError
 from gateway.executor import Executor
 from gateway.settings import Settings
 from gateway.surfaces.addresses import Addresses
+from gateway.surfaces.application import application
 from gateway.surfaces.doors import Doors
 from gateway.surfaces.edge import Edge
 from gateway.surfaces.instance import Instance
 from gateway.surfaces.server import Server, server_config
+from gateway.surfaces.sockets import listening_socket
 from gateway.surfaces.web.health import Health
 from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
 
@@ -46,7 +48,7 @@ def team_app(gateway: Gateway, accounts: Accounts, host: str, port: int) -> ASGI
     def lifespan(_: Starlette) -> AbstractAsyncContextManager[None]:
         return mcp.lifespan()
 
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = application(routes, lifespan)
     return Edge(app, gateway.authenticator, doors, addresses, access_log=gateway.settings.log.requests)
 
 
@@ -55,7 +57,7 @@ def pages_app(gateway: Gateway, accounts: Accounts, base_url: str) -> ASGIApp:
     port = int(base_url.rpartition(":")[2])
     routes = _page_routes(gateway, accounts, base_url, None)
     doors = Doors(browser=BROWSER_PATHS, public=PUBLIC_PATHS)
-    return Edge(Starlette(routes=routes), gateway.authenticator, doors, Addresses.of(base_url, "127.0.0.1", port))
+    return Edge(application(routes), gateway.authenticator, doors, Addresses.of(base_url, "127.0.0.1", port))
 
 
 def instance_of(settings: Settings, accounts: Accounts) -> Instance:
@@ -103,7 +105,7 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
         provider_name=accounts.apps.display_name,
         registry=gateway.registry,
         audit=gateway.audit,
-        return_urls=ReturnUrls(loopback=True),
+        return_urls=ReturnUrls(settings.return_urls, loopback=True),
         hand_out_tokens=settings.hand_out_tokens,
     )
     executor = Executor(gateway.registry, gateway.policy, AppCredentials(accounts.broker), gateway.audit)
@@ -115,7 +117,7 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
 def bind(host: str, port: int) -> Iterator[socket.socket]:
     """A listening socket for the block. SettingsError when the address cannot be had."""
     try:
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = listening_socket(host, port)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, or [server] port."

@@ -13,6 +13,7 @@ from gateway.audit import AuditLog
 from gateway.clock import MovableClock
 from gateway.errors import (
     InvalidArgumentsError,
+    InvalidResultError,
     NotAllowedError,
     ProviderUnavailableError,
     ReservedArgumentError,
@@ -66,6 +67,11 @@ def crash():
 async def slow():
     """Never ends by itself."""
     await asyncio.Event().wait()
+
+@client.tool(output_schema={"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]})
+def promises():
+    """Does not keep its promise."""
+    return {"count": "many"}
 
 @client.tool
 async def asks(ctx: Context) -> str:
@@ -201,6 +207,18 @@ async def test_a_tool_that_does_not_end_is_answered_at_its_deadline(run):
 async def test_a_token_in_a_result_is_redacted_in_each_encoding(run):
     structured = (await run("leaky", how="return")).result.structured
     assert structured == {"headers": {"Authorization": f"Bearer {MASK}"}, "reversed": MASK}
+
+
+async def test_a_redacted_result_is_on_record(run, events, audit):
+    await run("leaky", how="return")
+    await audit.flush()
+    assert [event.action for event in events] == ["output.redacted", "tool.called"]
+
+
+async def test_a_result_that_breaks_its_declared_schema_is_refused(run):
+    outcome = await run("promises")
+    assert isinstance(outcome.error, InvalidResultError)
+    assert "count" in str(outcome.error)
 
 
 async def test_a_token_in_an_error_meant_for_the_model_is_redacted(run):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import SettingsError, StoreUnavailableError
 from gateway.store.engine import sqlite_engines

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from atp_sdk.clients import LLMClient as Published
 
 from gateway.errors import GatewayError
 from gateway.secret import Secret
@@ -62,8 +63,6 @@ def _json(body: Any, status: int = 200) -> Answer:
 
 
 def test_its_methods_take_what_the_published_ones_take() -> None:
-    from atp_sdk.clients import LLMClient as Published
-
     methods = [name for name in vars(Published) if not name.startswith("_")]
     for name in methods:
         theirs = list(inspect.signature(getattr(Published, name)).parameters)

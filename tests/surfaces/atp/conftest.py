@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from atp_sdk.clients import LLMClient as Published  # here: once a toolkit was loaded, the name is ours
 from starlette.applications import Starlette
 
 from gateway.access.policy import OnePersonPolicy
@@ -204,7 +204,7 @@ def serve(house: House) -> Serve:
 @pytest.fixture(params=["published", "ours"])
 def client_class(request: pytest.FixtureRequest) -> type[Any]:
     """Both clients an app may have: the SDK as published, and our own. They are to see the same gateway."""
-    return importlib.import_module("atp_sdk.clients").LLMClient if request.param == "published" else LLMClient
+    return Published if request.param == "published" else LLMClient
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from atp_sdk.clients import LLMClient as Published
 
 from gateway.errors import ProviderUnavailableError
 from gateway.types import CredentialKind, Principal, Requirement
@@ -125,8 +126,6 @@ async def test_a_number_is_taken_for_an_id(serve: Any, app_client: Callable[...,
 
 async def test_an_id_cut_off_at_a_hash_never_finds_somebody_else(serve: Any) -> None:
     """The published SDK puts ids into the URL as they are; requests drops what follows a #."""
-    from atp_sdk.clients import LLMClient as Published
-
     async with serve() as house:
         house.connect("ada")
         client = Published("app-key-7f3a9c51d2", base_url=house.base_url)
