@@ -35,6 +35,7 @@ from gateway.errors import (
 from gateway.redaction import Redactor
 from gateway.toolkit.content import ToolResult
 from gateway.toolkit.context import Context, InputNeeded
+from gateway.toolkit.redacting_channel import RedactingChannel
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.result import redact_result, to_result
 from gateway.toolkit.tool import RESERVED_ARGUMENTS, Tool
@@ -96,7 +97,8 @@ class Executor:
 
     async def _run(self, call: Call, tool: Tool, credential: Credential | None) -> Outcome:
         redactor = Redactor([credential.token] if credential else [])
-        context = Context(call.channel, asyncio.get_running_loop())
+        channel = RedactingChannel(call.channel, redactor) if credential else call.channel
+        context = Context(channel, asyncio.get_running_loop())
         try:
             async with asyncio.timeout(tool.timeout) as deadline:
                 value = await tool.run(call.arguments, credential, context)

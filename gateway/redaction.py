@@ -15,7 +15,8 @@ import json
 import logging
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from gateway.secret import Secret, live_secrets
@@ -88,6 +89,16 @@ class Redactor:
         if self._shapes:
             text = _SHAPES.sub(lambda found: (found["keep"] or "") + MASK, text)
         return text
+
+    def redact_json(self, value: Any) -> Any:
+        """A JSON value with every string in it redacted, keys too, and numbers that are a secret."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, Mapping):
+            return {self.redact(key): self.redact_json(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.redact_json(part) for part in value]
+        return MASK if self.finds(str(value)) else value
 
 
 _forms: WeakKeyDictionary[Secret, set[str]] = WeakKeyDictionary()

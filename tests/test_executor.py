@@ -24,7 +24,7 @@ from gateway.errors import (
 )
 from gateway.executor import Executor
 from gateway.redaction import MASK
-from gateway.toolkit.context import Form, InputNeeded, NullChannel
+from gateway.toolkit.context import Answer, Form, InputNeeded, NullChannel
 from gateway.toolkit.loader import Loader
 from gateway.toolkit.registry import Registry
 from gateway.types import Call, Client, Credential, Done, NeedsConnection, NeedsInput, Principal
@@ -57,6 +57,13 @@ def leaky(**kwargs):
     if kwargs["how"] == "tool_error":
         raise ToolError(f"refused: {token}")
     return {"headers": {"Authorization": f"Bearer {token}"}, "reversed": token[::-1]}
+
+@client.register_tool(auth_provider="hubspot", auth_type="OAuth2", auth_with="access_token")
+async def talkative(auth_token: str, ctx: Context):
+    """Says too much."""
+    await ctx.progress(1, 2, f"using {auth_token}")
+    await ctx.log({"header": f"Bearer {auth_token}"})
+    await ctx.ask(Form(f"is {auth_token} yours?", {"type": "object", "properties": {}}), key="q")
 
 @client.tool
 def crash():
@@ -225,6 +232,28 @@ async def test_a_token_in_an_error_meant_for_the_model_is_redacted(run):
     outcome = await run("leaky", how="tool_error")
     assert isinstance(outcome.error, ToolError)
     assert str(outcome.error) == f"refused: {MASK}"
+
+
+async def test_a_token_in_what_a_tool_says_on_the_way_is_redacted(run):
+    class Host(NullChannel):
+        capabilities = frozenset({"form"})
+
+        def __init__(self):
+            self.heard = []
+
+        async def progress(self, done, total, message):
+            self.heard.append(message)
+
+        async def log(self, level, data, logger):
+            self.heard.append(data)
+
+        async def ask(self, asks):
+            self.heard.append(asks["q"].message)
+            return {"q": Answer("accept")}
+
+    host = Host()
+    await run("talkative", channel=host)
+    assert host.heard == [f"using {MASK}", {"header": f"Bearer {MASK}"}, f"is {MASK} yours?"]
 
 
 async def test_a_token_in_a_crash_reaches_neither_caller_nor_log(run, caplog):

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.errors import InvalidResultError
-from gateway.redaction import MASK, Redactor
+from gateway.redaction import Redactor
 from gateway.toolkit.content import Audio, Content, EmbeddedResource, Image, ResourceLink, Text, ToolResult
 from gateway.toolkit.json_value import HALF_A_CHARACTER, compact, encode, too_large
 
@@ -51,7 +51,7 @@ def redact_result(result: ToolResult, redactor: Redactor) -> ToolResult:
     """
     if not any(map(redactor.finds, _searched(result))):
         return result
-    structured = _redact_json(result.structured, redactor)
+    structured = redactor.redact_json(result.structured)
     if not isinstance(structured, str) and result.content == (Text(compact(result.structured)),):
         return replace(result, content=(Text(compact(structured)),), structured=structured)
     content = tuple(_redact_content(block, redactor) for block in result.content)
@@ -192,16 +192,6 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _said(content: tuple[Content, ...]) -> str:
     return "".join([block.text for block in content if isinstance(block, Text)])
-
-
-def _redact_json(value: Any, redactor: Redactor) -> Any:
-    if isinstance(value, str):
-        return redactor.redact(value)
-    if isinstance(value, dict):
-        return {redactor.redact(key): _redact_json(part, redactor) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_redact_json(part, redactor) for part in value]
-    return MASK if redactor.finds(str(value)) else value
 
 
 def _redact_content(block: Content, redactor: Redactor) -> Content:
