@@ -98,9 +98,10 @@ class Executor:
     async def _run(self, call: Call, tool: Tool, credential: Credential | None) -> Outcome:
         redactor = Redactor([credential.token] if credential else [])
         channel = RedactingChannel(call.channel, redactor) if credential else call.channel
-        context = Context(channel, asyncio.get_running_loop())
+        deadline = asyncio.timeout(tool.timeout)
+        context = Context(channel, asyncio.get_running_loop(), deadline)
         try:
-            async with asyncio.timeout(tool.timeout) as deadline:
+            async with deadline:
                 value = await tool.run(call.arguments, credential, context)
             return self._done(call, tool, to_result(value, self._result_limit), redactor)
         except InputNeeded as needed:

@@ -80,7 +80,7 @@ def promises():
     """Does not keep its promise."""
     return {"count": "many"}
 
-@client.tool
+@client.tool(timeout=0.1)
 async def asks(ctx: Context) -> str:
     """Asks."""
     return (await ctx.ask(Form("Name?", {"type": "object", "properties": {}}), key="name")).content["name"]
@@ -272,6 +272,19 @@ async def test_a_question_that_needs_another_call_is_an_outcome(run):
     outcome = await run("asks", channel=Later())
     assert isinstance(outcome, NeedsInput)
     assert isinstance(outcome.asks["name"], Form)
+
+
+async def test_a_tools_time_limit_stands_still_while_a_person_is_asked(run):
+    class Slow(NullChannel):
+        capabilities = frozenset({"form"})
+
+        async def ask(self, asks):
+            thought = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.3, thought.set)  # longer than the tool may take
+            await thought.wait()
+            return {"name": Answer("accept", {"name": "Ada"})}
+
+    assert (await run("asks", channel=Slow())).result.structured == "Ada"
 
 
 async def test_every_call_is_recorded_with_its_end(run, events, audit):

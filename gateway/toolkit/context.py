@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -123,9 +124,12 @@ class Context:
     """The one object a tool talks to its host through. `async def` tools await its calls; in a plain `def` tool
     write `ctx.wait(ctx.ask(...))`."""
 
-    def __init__(self, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, channel: Channel, loop: asyncio.AbstractEventLoop, deadline: asyncio.Timeout | None = None
+    ) -> None:
         self._channel = channel
         self._loop = loop
+        self._deadline = deadline
         self._asked = 0
         self._waits: set[concurrent.futures.Future[Any]] | None = set()
 
@@ -148,11 +152,30 @@ class Context:
         return (await self.ask_all({name: ask}))[name]
 
     async def ask_all(self, asks: Mapping[str, Ask]) -> Mapping[str, Answer]:
-        """Ask several things at once, by key. Raises CapabilityMissingError for the first the host lacks."""
+        """Ask several things at once, by key. Raises CapabilityMissingError for the first the host lacks.
+
+        The tool's time limit stands still until the answers are there: how long a person takes is not its doing.
+        """
         for ask in asks.values():
             if not self.can(ask.capability):
                 raise CapabilityMissingError(ask.capability)
-        return await self._channel.ask(asks)
+        with self._stopped_clock():
+            return await self._channel.ask(asks)
+
+    @contextmanager
+    def _stopped_clock(self) -> Iterator[None]:
+        deadline = self._deadline
+        until = deadline.when() if deadline is not None else None
+        if deadline is None or until is None:  # no limit, or another question has stopped it already
+            yield
+            return
+        left = until - self._loop.time()
+        deadline.reschedule(None)
+        try:
+            yield
+        finally:
+            if not deadline.expired():
+                deadline.reschedule(self._loop.time() + left)
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
         """Wait, in a plain `def` tool, for one of the calls above.
