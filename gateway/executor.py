@@ -43,6 +43,8 @@ from gateway.types import Call, Credential, Done, Failed, NeedsConnection, Needs
 
 log = logging.getLogger(__name__)
 
+_NOTHING_TO_HIDE = Redactor([])
+
 
 class Credentials(Protocol):
     """Answers "a live credential for this person and this need". The Broker, or a stand-in that wakes it."""
@@ -96,7 +98,7 @@ class Executor:
         return await self._run(call, tool, credential)
 
     async def _run(self, call: Call, tool: Tool, credential: Credential | None) -> Outcome:
-        redactor = Redactor([credential.token] if credential else [])
+        redactor = Redactor.of_credential(credential) if credential else _NOTHING_TO_HIDE
         channel = RedactingChannel(call.channel, redactor) if credential else call.channel
         deadline = asyncio.timeout(tool.timeout)
         context = Context(channel, asyncio.get_running_loop(), deadline)

@@ -16,10 +16,13 @@ import logging
 import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gateway.secret import Secret, live_secrets
+
+if TYPE_CHECKING:
+    from gateway.types import Credential
 
 MASK = "[redacted]"
 _SHORTEST = 8
@@ -72,6 +75,13 @@ class Redactor:
         self._shapes = shapes
 
     @classmethod
+    def of_credential(cls, credential: Credential) -> Redactor:
+        """For one call's text. Made once for a Credential, kept no longer than it lives."""
+        if (made := _redactors.get(credential)) is None:
+            made = _redactors[credential] = cls([credential.token])
+        return made
+
+    @classmethod
     def of_live_secrets(cls) -> Redactor:
         """For text about which nothing is known: every live Secret, and every shape."""
         redactor = cls((), shapes=True)
@@ -101,6 +111,7 @@ class Redactor:
         return MASK if self.finds(str(value)) else value
 
 
+_redactors: WeakKeyDictionary[Credential, Redactor] = WeakKeyDictionary()
 _forms: WeakKeyDictionary[Secret, set[str]] = WeakKeyDictionary()
 
 

@@ -55,7 +55,7 @@ class Requirement:
     scopes: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Credential:
     """What a tool is given to act for a person at a provider.
 
@@ -69,6 +69,10 @@ class Credential:
     account: str | None = None
     expires_at: datetime | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        # By identity, though equality is by value: `extras` has no hash, and the redactor keeps one entry for each.
+        return object.__hash__(self)
 
 
 @dataclass(frozen=True, slots=True)

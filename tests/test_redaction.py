@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
 import json
 import logging
 import urllib.parse
+import weakref
 
 import pytest
 
 from gateway.redaction import MASK, RedactingFormatter, Redactor
 from gateway.secret import Secret
+from gateway.types import Credential
 
 TOKEN = 'CNRY/tok+en=4f1a9c~77"é'
 
@@ -97,3 +100,16 @@ def test_a_log_line_cannot_be_forged_or_coloured_by_what_it_quotes(logger):
     log.warning("tool %s", "x\r\x1b[31mERROR forged")
     assert "\r" not in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_credential_is_encoded_once_and_forgotten_with_it() -> None:
+    """Plaintext is to be gone when the live token is."""
+    credential = Credential("hubspot", TOKEN, extras={"hub_id": "7"})
+    redactor = Redactor.of_credential(credential)
+    assert redactor.redact(TOKEN) == MASK
+    assert Redactor.of_credential(credential) is redactor
+    assert Redactor.of_credential(Credential("hubspot", TOKEN)) is not redactor
+    kept = weakref.ref(redactor)
+    del credential, redactor
+    gc.collect()
+    assert kept() is None

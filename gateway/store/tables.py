@@ -114,8 +114,11 @@ MARKS: Table = METADATA.tables["marks"]
 Personal = TypeVar("Personal", Connection, Flow, AuditEvent)
 
 
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (Connection, Flow, AuditEvent)}
+
+
 def to_columns(value: Connection | Flow | AuditEvent) -> dict[str, Any]:
-    columns = {field.name: getattr(value, field.name) for field in fields(value)}
+    columns = {name: getattr(value, name) for name in _FIELDS[type(value)]}
     return columns | person(columns.pop("principal"))
 
 

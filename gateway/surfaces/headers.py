@@ -45,6 +45,9 @@ class Headers(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._raw)
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.encode("latin-1") in self._raw
+
     @overload
     def get(self, name: str, /) -> str | None: ...
     @overload
@@ -52,6 +55,6 @@ class Headers(Mapping[str, str]):
     @overload
     def get(self, name: str, default: T, /) -> str | T: ...
     def get(self, name: str, default: Any = None, /) -> Any:
-        # Mapping's own goes through an exception for each header that is not there.
+        # Mapping's own, like its `in`, goes through an exception for each header that is not there.
         value = self._raw.get(name.encode("latin-1"))
         return default if value is None else value.decode("latin-1")
