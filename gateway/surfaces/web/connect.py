@@ -12,6 +12,7 @@ Below: `Flows`. Source: RFC 6749 section 4.1, RFC 9700; MCP 2026-07-28 elicitati
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -109,7 +110,9 @@ class ConnectPages:
             if view.status is not FlowStatus.PENDING:
                 return _redirect(_done_path(request, request.path_params["flow"]))
             if view.kind is CredentialKind.API_KEY:
-                return await self._submit_key(request, view, form.get("api_key"))
+                response = await self._submit_key(request, view, form.get("api_key"))
+                self._end_page(response)
+                return response
         return await self._leave_for_provider(request)
 
     async def _submit_key(self, request: Request, view: FlowView, field: object) -> Response:
@@ -125,6 +128,13 @@ class ConnectPages:
         except (FlowError, ProviderError) as error:
             return self._ask(request, view, error.message, wire(error).http)
         return self._onward(request, flow)
+
+    def _end_page(self, response: Response) -> None:
+        """Keep the back button from bringing the page back with the key in its field, where no script empties it.
+
+        Chromium keeps even `no-store` pages alive for a while, and lets go of them when a cookie of the site changes.
+        """
+        self._cookies.put(response, "typed", secrets.token_urlsafe(8), 1)
 
     async def _leave_for_provider(self, request: Request) -> Response:
         started = await self._flows.start(request.path_params["flow"], principal_of(request))

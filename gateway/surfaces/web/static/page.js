@@ -13,3 +13,10 @@ for (const time of document.querySelectorAll("time[datetime]")) {
 if (location.search && location.pathname.includes("/oauth/callback/")) {
   history.replaceState(null, "", location.pathname);
 }
+
+// Browsers keep a page alive for their back button, with what was typed into it. Not a key.
+addEventListener("pagehide", () => {
+  for (const field of document.querySelectorAll('input[type="password"]')) {
+    field.value = "";
+  }
+});
