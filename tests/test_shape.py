@@ -183,7 +183,10 @@ def test_tests_wait_for_events_and_never_for_time():
 
 
 def test_tests_neither_skip_nor_expect_to_fail():
-    assert lines_matching(r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b", TESTS) == []
+    """But for the want of a browser on a developer's machine: CI installs one, and lets no skipped test pass."""
+    found = lines_matching(r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b", TESTS)
+
+    assert [line.partition(" ")[2] for line in found] == ["pytest.skip(MISSING)"]
 
 
 def test_rooms_import_only_downward():
