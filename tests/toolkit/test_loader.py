@@ -242,13 +242,19 @@ def test_a_broken_toolkit_is_named_with_file_and_line_and_leaves_nothing(loader,
     path = toolkit("crm.py", "find", more=code)
     line = len(CLIENT.splitlines()) + len(code.splitlines())
 
+    before = toolkit_modules()
+
     (error,) = loader.load(str(path)).errors
 
     assert str(error).startswith(f"{path}:{line}: ")
     assert sentence in str(error)
     assert "\n" not in str(error)
     assert registry.tools() == ()
-    assert not [name for name in sys.modules if name.startswith("atp_toolkit_") and name.endswith("_crm")]
+    assert toolkit_modules() == before
+
+
+def toolkit_modules() -> set[str]:
+    return {name for name in sys.modules if name.startswith("atp_toolkit_")}
 
 
 def test_a_fault_in_a_sibling_is_named_there(loader, write, toolkit, tmp_path):
