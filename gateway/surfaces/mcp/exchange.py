@@ -1,7 +1,7 @@
 """One request of MCP 2026-07-28 over HTTP: what a POST has to be, and the call it becomes.
 
 The SDK has the same; this costs a third less a call, because it reads the body once and starts the machinery for
-streams only where there is something to stream (`line`). What is not a plain request goes to the SDK.
+streams only where there is something to stream (`line`). A host that hangs up cancels its call.
 
 Below: line, server, `mcp`. Above: http. Source: MCP 2026-07-28, Transports, "Streamable HTTP".
 """
@@ -14,43 +14,38 @@ from typing import Any
 
 import mcp_types as types
 from mcp.server.connection import Connection
-from mcp.server.runner import modern_error_data, serve_one
-from mcp.server.streamable_http import check_accept_headers
-from mcp.server.transport_security import TransportSecurityMiddleware
+from mcp.server.runner import ServerRunner, modern_error_data
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
+    MCP_PROTOCOL_VERSION_HEADER,
     InboundLadderRejection,
     InboundModernRoute,
     classify_inbound_request,
     find_duplicated_routing_header,
+    unsupported_protocol_version_rejection,
     validate_mcp_param_headers,
 )
 from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
 
 from gateway.surfaces.mcp.limits import Limits
-from gateway.surfaces.mcp.line import Line, respond, send_json, to_json
+from gateway.surfaces.mcp.line import CallLine, error_of, respond, result_of, send_json
 from gateway.surfaces.mcp.server import GatewayServer
 
 
 class Exchange:
-    """Serves modern requests whose body has been read."""
+    """Serves modern HTTP requests whose headers have been looked at."""
 
-    def __init__(self, server: GatewayServer, guard: TransportSecurityMiddleware, limits: Limits) -> None:
+    def __init__(self, server: GatewayServer, limits: Limits) -> None:
         self._server = server
-        self._guard = guard
         self._limits = limits
 
-    async def serve(self, message: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI, with the body as `message`: a JSON object with `method` and `id`."""
-        http = HttpRequest(scope)
-        if refusal := await self._guard.validate_request(http, is_post=True):
-            await refusal(scope, receive, send)
-            return
-        if check_accept_headers(http) != (True, True):
-            await Response("Accept both application/json and text/event-stream.", 406)(scope, receive, send)
+    async def post(self, message: dict[str, Any], http: HttpRequest, receive: Receive, send: Send) -> None:
+        """Answer a POST with this body."""
+        if "method" in message and "id" not in message:
+            await self._acknowledge(message, http, receive, send)
             return
         try:
             request = types.JSONRPCRequest.model_validate(message)
@@ -60,11 +55,34 @@ class Exchange:
             return
         route = self._route(request, message, http)
         if isinstance(route, InboundLadderRejection):
-            error = types.ErrorData(code=route.code, message=route.message, data=route.data)
-            await send_json(send, *_failed(request.id, error))
+            await _reject(request.id, route, send)
             return
-        line = Line(http, request, self._limits.pause_seconds)
-        await respond(asyncio.create_task(self._answer(request, route, line)), line, receive, send)
+        line = CallLine(http, request, self._limits.pause_seconds)
+        call = asyncio.create_task(self._answer(request, route, line))
+        try:
+            await respond(call, line, receive, send)
+        finally:
+            if not call.done():
+                call.cancel()
+                await asyncio.wait([call])
+
+    async def other(self, http: HttpRequest, receive: Receive, send: Send) -> None:
+        """Answer anything but a POST."""
+        await Response(status_code=405, headers={"allow": "POST"})(http.scope, receive, send)
+
+    async def _acknowledge(self, message: dict[str, Any], http: HttpRequest, receive: Receive, send: Send) -> None:
+        """Take a notification and drop it: this revision defines none that a host could POST."""
+        try:
+            types.JSONRPCNotification.model_validate(message)
+        except ValidationError:
+            error = types.ErrorData(code=types.INVALID_REQUEST, message="This is not a JSON-RPC 2.0 message.")
+            await send_json(send, *_failed(None, error))
+            return
+        version = http.headers.get(MCP_PROTOCOL_VERSION_HEADER, "")
+        if unknown := unsupported_protocol_version_rejection(version):
+            await _reject(None, unknown, send)
+            return
+        await Response(status_code=202)(http.scope, receive, send)
 
     def _route(
         self, request: types.JSONRPCRequest, message: Mapping[str, Any], http: HttpRequest
@@ -87,18 +105,25 @@ class Exchange:
         schema = lookup(name)
         return None if schema is None else validate_mcp_param_headers(schema, arguments, headers)
 
-    async def _answer(self, request: types.JSONRPCRequest, route: InboundModernRoute, line: Line) -> tuple[int, bytes]:
+    async def _answer(
+        self, request: types.JSONRPCRequest, route: InboundModernRoute, line: CallLine
+    ) -> tuple[int, bytes]:
         """HTTP status and body."""
         connection = Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
+        runner = ServerRunner(self._server, connection, {})
         try:
-            result = await serve_one(
-                self._server, line, request.method, request.params, connection=connection, lifespan_state={}
-            )
+            result = await runner.on_request(line, request.method, request.params)
         except Exception as error:  # noqa: BLE001 - the SDK's table: what it does not know leaves without its text
             return _failed(request.id, modern_error_data(error))
-        return 200, to_json({"jsonrpc": "2.0", "id": request.id, "result": result})
+        finally:
+            await connection.exit_stack.aclose()
+        return 200, result_of(request.id, result)
+
+
+async def _reject(request_id: types.RequestId | None, why: InboundLadderRejection, send: Send) -> None:
+    error = types.ErrorData(code=why.code, message=why.message, data=why.data)
+    await send_json(send, *_failed(request_id, error))
 
 
 def _failed(request_id: types.RequestId | None, error: types.ErrorData) -> tuple[int, bytes]:
-    body = {"jsonrpc": "2.0", "id": request_id, "error": error.model_dump(mode="json", exclude_none=True)}
-    return ERROR_CODE_HTTP_STATUS.get(error.code, 200), to_json(body)
+    return ERROR_CODE_HTTP_STATUS.get(error.code, 200), error_of(request_id, error)

@@ -1,16 +1,14 @@
 """MCP over HTTP: Streamable HTTP at /mcp, and HTTP+SSE at /sse and /messages/ for old hosts.
 
-Modern requests are served by `exchange`, everything with a session by the SDK's transports. On each request the
-Principal that the edge found becomes the SDK's user, so that a session answers only the person who opened it; and a
-body is read once, strictly. Responses are streams where there is something to stream, so that a host that hangs up
-cancels its call. Nothing is kept for replay: the SDK's store for that mixes up sessions.
+At /mcp a request goes to one of two: `exchange` serves 2026-07-28, where each stands alone, `sessions` the handshake
+revisions. The old transport is the SDK's; the Principal that the edge found becomes the SDK's user there, so that a
+stream answers only the person who opened it. A body is read once, strictly.
 
-Below: exchange, server, `mcp`. Above: surface; in front: the edge, which authenticates.
+Below: exchange, sessions, server, `mcp`. Above: surface; in front: the edge, which authenticates.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -18,11 +16,10 @@ from functools import lru_cache
 from typing import Any
 
 import mcp_types as types
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, authorization_context
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.sse import SseServerTransport
-from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.streamable_http import check_accept_headers
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -33,11 +30,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.surfaces.mcp.exchange import Exchange
 from gateway.surfaces.mcp.limits import Limits
+from gateway.surfaces.mcp.line import error_of
 from gateway.surfaces.mcp.server import GatewayServer
+from gateway.surfaces.mcp.sessions import TOO_MANY_SESSIONS, Sessions
 from gateway.surfaces.mcp.strict_json import UnacceptableError, parse_message
 from gateway.types import Principal
-
-TOO_MANY_SESSIONS = "You have too many MCP sessions open. End one (DELETE with its Mcp-Session-Id) and try again."
 
 
 class HttpTransport:
@@ -45,17 +42,10 @@ class HttpTransport:
 
     def __init__(self, server: GatewayServer, hosts: Iterable[str], origins: Iterable[str], limits: Limits) -> None:
         security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=list(origins))
-        self._server = server
-        self._sessions = StreamableHTTPSessionManager(
-            app=server,
-            event_store=None,
-            security_settings=security,
-            session_idle_timeout=limits.session_idle_seconds,
-            max_request_body_size=limits.body_bytes,
-            max_sessions=limits.sessions,
-        )
         guard = TransportSecurityMiddleware(security)
-        streamable = _Streamable(self._sessions, Exchange(server, guard, limits), limits)
+        self._server = server
+        self._sessions = Sessions(server, limits)
+        streamable = _Streamable(self._sessions, Exchange(server, limits), guard, limits)
         sse = _Sse(server, SseServerTransport("/messages/", security, limits.body_bytes), guard, limits)
         self.routes: list[BaseRoute] = [
             Route("/mcp", endpoint=_Personal(streamable)),
@@ -66,12 +56,12 @@ class HttpTransport:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Serve for as long as this is entered. Once only."""
-        async with self._server.running(), self._sessions.run():
+        async with self._server.running(), self._sessions.running():
             yield
 
 
 class _Personal:
-    """ASGI: nobody without a Principal; the Principal as the SDK's user."""
+    """ASGI: nobody without a Principal."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -81,13 +71,45 @@ class _Personal:
         if not isinstance(principal, Principal):
             await Response("Log in first.", 401)(scope, receive, send)
             return
-        scope["user"] = _sdk_user(principal)
         await self._app(scope, receive, send)
+
+
+class _Streamable:
+    """ASGI: Streamable HTTP. Looks at the headers that both eras have in common, and reads the body."""
+
+    def __init__(
+        self, sessions: Sessions, exchange: Exchange, guard: TransportSecurityMiddleware, limits: Limits
+    ) -> None:
+        self._sessions = sessions
+        self._exchange = exchange
+        self._guard = guard
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        http = HttpRequest(scope)
+        version = http.headers.get(MCP_PROTOCOL_VERSION_HEADER)
+        era = self._sessions if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS else self._exchange
+        if refusal := await self._refusal(http):
+            await refusal(scope, receive, send)
+        elif http.method != "POST":
+            await era.other(http, receive, send)
+        elif posted := await _read_posted(scope, receive, send, self._limits.body_bytes):
+            await era.post(posted[0], http, receive, send)
+
+    async def _refusal(self, http: HttpRequest) -> Response | None:
+        if refusal := await self._guard.validate_request(http, is_post=http.method == "POST"):
+            return refusal
+        takes_json, takes_stream = check_accept_headers(http)
+        if http.method == "POST" and not (takes_json and takes_stream):
+            return Response("Accept both application/json and text/event-stream.", 406)
+        if http.method == "GET" and not takes_stream:
+            return Response("Accept text/event-stream.", 406)
+        return None
 
 
 @lru_cache(maxsize=1024)
 def _sdk_user(principal: Principal) -> AuthenticatedUser:
-    """What the SDK compares to tell whether a session belongs to a request: tenant, issuer and subject."""
+    """What the SDK compares to tell whether a stream belongs to a request: tenant, issuer and subject."""
     token = AccessToken(
         token="",
         client_id=principal.tenant,
@@ -96,36 +118,6 @@ def _sdk_user(principal: Principal) -> AuthenticatedUser:
         claims={"iss": principal.issuer},
     )
     return AuthenticatedUser(token)
-
-
-class _Streamable:
-    """ASGI: Streamable HTTP. Modern requests are served here; sessions, with a cap for each person, by the SDK."""
-
-    def __init__(self, sessions: StreamableHTTPSessionManager, exchange: Exchange, limits: Limits) -> None:
-        self._sessions = sessions
-        self._exchange = exchange
-        self._limits = limits
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        version, session = _header(scope, MCP_PROTOCOL_VERSION_HEADER), _header(scope, MCP_SESSION_ID_HEADER)
-        modern = version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS
-        if scope["method"] == "POST":
-            posted = await _read_posted(scope, receive, send, self._limits.body_bytes)
-            if posted is None:
-                return
-            message, receive = posted
-            if modern and "method" in message and "id" in message:
-                await self._exchange.serve(message, scope, receive, send)
-                return
-        if not modern and session is None and self._count_sessions(scope["user"]) >= self._limits.sessions_each:
-            await _refuse(429, types.INTERNAL_ERROR, TOO_MANY_SESSIONS)(scope, receive, send)
-            return
-        await self._sessions.handle_request(scope, receive, send)
-
-    def _count_sessions(self, user: AuthenticatedUser) -> int:
-        owner = authorization_context(user)
-        owners = self._sessions._session_owners.values()  # noqa: SLF001 - mcp 2.3 caps all sessions, not one person's
-        return sum(other == owner for other in owners)
 
 
 class _Sse:
@@ -146,6 +138,7 @@ class _Sse:
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: serve one host until it hangs up."""
+        scope["user"] = _sdk_user(scope["state"]["principal"])
         if refusal := await self._refusal(scope):
             await refusal(scope, receive, send)
             return
@@ -160,6 +153,7 @@ class _Sse:
 
     async def messages(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: take one message for an open stream."""
+        scope["user"] = _sdk_user(scope["state"]["principal"])
         if scope["method"] == "POST":
             posted = await _read_posted(scope, receive, send, self._limits.body_bytes)
             if posted is None:
@@ -214,10 +208,5 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _refuse(status: int, code: int, sentence: str) -> Response:
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": sentence}}
-    return Response(json.dumps(body), status, media_type="application/json")
-
-
-def _header(scope: Scope, name: str) -> str | None:
-    wanted = name.encode()
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), None)
+    body = error_of(None, types.ErrorData(code=code, message=sentence))
+    return Response(body, status, media_type="application/json")

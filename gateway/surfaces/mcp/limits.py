@@ -20,7 +20,7 @@ class Limits:
     """How long one host may take to accept a notification that nobody waits for."""
 
     finish_seconds: float = 5.0
-    """How long running calls may go on after a host on stdio has closed its end."""
+    """How long running calls may go on after a host on stdio has closed its end, or a cancelled one take to end."""
 
     elicitation_seconds: float = 900.0
     """How long a connect link is watched, so that the host can be told when the person is done."""
@@ -41,7 +41,7 @@ class Limits:
     """Handshake-era sessions and SSE streams open at once, for one person. Hosts often leave them behind."""
 
     session_idle_seconds: float = 1800.0
-    """After how long without a request a session is closed."""
+    """After how long without a request, an open stream or a running call a session is closed."""
 
     listeners_each: int = 10
     """`subscriptions/listen` streams open at once, for one person."""
