@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "These tests need Chromium, and there is none here. On Debian: apt-get install chromium"
@@ -53,14 +53,9 @@ class Profile:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         context.on("request", lambda request: self.requests.append(request.url))
-        context.on("requestfailed", lambda request: self.complaints.append(f"{request.url}: {request.failure}"))
+        context.on("requestfailed", self._missed)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         context.on("console", self._heard)
-
-    @property
-    def address(self) -> str:
-        """What the address bar shows."""
-        return self.page.url
 
     @property
     def strangers(self) -> list[str]:
@@ -77,9 +72,11 @@ class Profile:
     async def press(self, label: str) -> None:
         await self.page.get_by_role("button", name=label, exact=True).click()
 
-    async def lands_on(self, heading: str) -> None:
-        """Wait for the page with this heading."""
+    async def lands_on(self, heading: str, url: str | None = None) -> None:
+        """Wait for the page with this heading, and for the address bar to show `url`."""
         await expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
+        if url is not None:
+            await expect(self.page).to_have_url(url)
 
     async def reads(self, *words: str) -> None:
         """Each of these stands on the page, where it can be seen."""
@@ -96,15 +93,20 @@ class Profile:
             if text == label:
                 assert outline != "none", f"{label} does not show that it has the focus"
                 return
-        raise AssertionError(f"No Tab leads to {label!r} at {urlsplit(self.address).path}")
+        raise AssertionError(f"No Tab leads to {label!r} at {urlsplit(self.page.url).path}")
 
     async def illegible(self) -> list[str]:
         """What one cannot read here: text too like its ground (WCAG 2.2, 1.4.3), a name in two pieces, what scrolls
         sideways."""
+        await self.page.wait_for_load_state()
         found: list[str] = await self.page.evaluate(_ILLEGIBLE)
         return found
 
-    def _heard(self, message: Any) -> None:
+    def _missed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the person had gone on before it came
+            self.complaints.append(f"{request.url}: {request.failure}")
+
+    def _heard(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
 
@@ -118,8 +120,8 @@ async def profile(browser: Browser, **options: Any) -> AsyncIterator[Profile]:
     opened = Profile(context, await context.new_page())
     yield opened
     await context.close()
-    assert opened.strangers == []
-    assert opened.complaints == []
+    assert not opened.strangers, opened.strangers
+    assert not opened.complaints, opened.complaints
 
 
 _ILLEGIBLE = """() => {
