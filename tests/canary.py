@@ -2,7 +2,8 @@
 
 Every code and token of the fake authorization server begins with one mark. When the run is over, everything that it
 left behind is searched for that mark, in the encodings a token may travel in: the databases with their journals, the
-logs of all processes, and what this process logged, through the formatter that the product uses. One hit fails the run.
+logs of all processes, what this process logged, through the formatter that the product uses, and what the gateways in
+it answered: pages, results, errors, and where they sent a browser. One hit fails the run.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.redaction import RedactingFormatter
+from gateway.surfaces.edge import Edge
 from gateway.testing.grants import MARK
 
-LOG = "canary.log"
+LOG, ANSWERS = "canary.log", "canary.answers"
+HANDS_OUT_TOKENS = "/api/v1/atp/llm-client/oauth/tokens/"  # what its setting allows and its page warns of
 
 
 def marks() -> list[bytes]:
@@ -54,6 +58,26 @@ def canary_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     root.removeHandler(handler)
     handler.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def canary_answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what leaves through the edge of every gateway in this process."""
+    plain = Edge.__call__
+    with (tmp_path_factory.getbasetemp() / ANSWERS).open("wb") as kept, pytest.MonkeyPatch.context() as patch:
+
+        async def tapped(edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_and_keep(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    kept.write(b"\n%s\n" % b"\n".join(value for _, value in message["headers"]))
+                kept.write(message.get("body", b""))
+                await send(message)
+
+            hands_out = scope.get("path", "").startswith(HANDS_OUT_TOKENS)
+            await plain(edge, scope, receive, send if hands_out else send_and_keep)
+
+        patch.setattr(Edge, "__call__", tapped)
+        yield
 
 
 _FOLDERS = pytest.StashKey[set[Path]]()
