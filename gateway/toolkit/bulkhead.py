@@ -29,14 +29,18 @@ class Bulkhead:
                 return True
             if self._abandoned >= self._permits:
                 return False
-            turn = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            turn = loop.create_future()
             self._waiting.append(turn)
+        alarm = loop.call_later(max(0.0, patience), _wake, turn)
         try:
-            await asyncio.wait([turn], timeout=max(0.0, patience))
+            await turn
         except asyncio.CancelledError:
             if not self._withdraw(turn):
                 self.give_back()
             raise
+        finally:
+            alarm.cancel()
         return not self._withdraw(turn)
 
     def give_back(self) -> None:

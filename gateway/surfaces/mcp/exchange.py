@@ -26,10 +26,10 @@ from mcp.shared.inbound import (
     validate_mcp_param_headers,
 )
 from pydantic import ValidationError
-from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
+from gateway.surfaces.mcp.arrival import Arrival
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.line import CallLine, error_of, respond, result_of, send_json
 from gateway.surfaces.mcp.server import GatewayServer
@@ -42,7 +42,7 @@ class Exchange:
         self._server = server
         self._limits = limits
 
-    async def post(self, message: dict[str, Any], http: HttpRequest, receive: Receive, send: Send) -> None:
+    async def post(self, message: dict[str, Any], http: Arrival, receive: Receive, send: Send) -> None:
         """Answer a POST with this body."""
         if "method" in message and "id" not in message:
             await self._acknowledge(message, http, receive, send)
@@ -66,11 +66,11 @@ class Exchange:
                 call.cancel()
                 await asyncio.wait([call])
 
-    async def other(self, http: HttpRequest, receive: Receive, send: Send) -> None:
+    async def other(self, http: Arrival, receive: Receive, send: Send) -> None:
         """Answer anything but a POST."""
         await Response(status_code=405, headers={"allow": "POST"})(http.scope, receive, send)
 
-    async def _acknowledge(self, message: dict[str, Any], http: HttpRequest, receive: Receive, send: Send) -> None:
+    async def _acknowledge(self, message: dict[str, Any], http: Arrival, receive: Receive, send: Send) -> None:
         """Take a notification and drop it: this revision defines none that a host could POST."""
         try:
             types.JSONRPCNotification.model_validate(message)
@@ -78,23 +78,22 @@ class Exchange:
             error = types.ErrorData(code=types.INVALID_REQUEST, message="This is not a JSON-RPC 2.0 message.")
             await send_json(send, *_failed(None, error))
             return
-        version = http.headers.get(MCP_PROTOCOL_VERSION_HEADER, "")
+        version = http.fields.get(MCP_PROTOCOL_VERSION_HEADER, "")
         if unknown := unsupported_protocol_version_rejection(version):
             await _reject(None, unknown, send)
             return
         await Response(status_code=202)(http.scope, receive, send)
 
     def _route(
-        self, request: types.JSONRPCRequest, message: Mapping[str, Any], http: HttpRequest
+        self, request: types.JSONRPCRequest, message: Mapping[str, Any], http: Arrival
     ) -> InboundModernRoute | InboundLadderRejection:
         """The request's revision and client, or why its headers and envelope are refused."""
-        headers = http.headers
-        if twice := find_duplicated_routing_header(headers.items()):
+        if http.has_repeated_fields and (twice := find_duplicated_routing_header(http.field_lines)):
             return InboundLadderRejection(code=types.HEADER_MISMATCH, message=f"{twice} header appears more than once")
-        route = classify_inbound_request(message, headers=dict(headers))
+        route = classify_inbound_request(message, headers=http.fields)
         if isinstance(route, InboundLadderRejection) or request.method != "tools/call":
             return route
-        return self._mirrored(request.params or {}, headers) or route
+        return self._mirrored(request.params or {}, http.headers) or route
 
     def _mirrored(self, params: Mapping[str, Any], headers: Mapping[str, str]) -> InboundLadderRejection | None:
         """Hold the headers that mirror arguments against the arguments. (Params of a wrong shape fail later.)"""

@@ -19,7 +19,6 @@ import mcp_types as types
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.sse import SseServerTransport
-from mcp.server.streamable_http import check_accept_headers
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -28,6 +27,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.surfaces.mcp.arrival import Arrival
 from gateway.surfaces.mcp.exchange import Exchange
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.line import error_of
@@ -86,8 +86,8 @@ class _Streamable:
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        http = HttpRequest(scope)
-        version = http.headers.get(MCP_PROTOCOL_VERSION_HEADER)
+        http = Arrival(scope)
+        version = http.fields.get(MCP_PROTOCOL_VERSION_HEADER)
         era = self._sessions if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS else self._exchange
         if refusal := await self._refusal(http):
             await refusal(scope, receive, send)
@@ -96,10 +96,10 @@ class _Streamable:
         elif posted := await _read_posted(scope, receive, send, self._limits.body_bytes):
             await era.post(posted[0], http, receive, send)
 
-    async def _refusal(self, http: HttpRequest) -> Response | None:
+    async def _refusal(self, http: Arrival) -> Response | None:
         if refusal := await self._guard.validate_request(http, is_post=http.method == "POST"):
             return refusal
-        takes_json, takes_stream = check_accept_headers(http)
+        takes_json, takes_stream = http.accepts
         if http.method == "POST" and not (takes_json and takes_stream):
             return Response("Accept both application/json and text/event-stream.", 406)
         if http.method == "GET" and not takes_stream:

@@ -21,9 +21,9 @@ from mcp.server.runner import ServerRunner, aclose_shielded, modern_error_data
 from mcp.shared.dispatcher import CallOptions, coerce_request_id
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
-from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Send
 
+from gateway.surfaces.mcp.arrival import Arrival
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.line import CallLine, Line, error_of, notification, respond, result_of, stream
 from gateway.surfaces.mcp.server import GatewayServer
@@ -58,11 +58,11 @@ class Session:
         """Whether a call runs, with or without a host that waits for it."""
         return bool(self._calls)
 
-    async def greet(self, request: types.JSONRPCRequest, http: HttpRequest) -> tuple[int, bytes]:
+    async def greet(self, request: types.JSONRPCRequest, http: Arrival) -> tuple[int, bytes]:
         """HTTP status and body for `initialize`. Nothing can cancel it."""
         return await self._answer(request, CallLine(http, request, self._limits.pause_seconds))
 
-    async def answer(self, request: types.JSONRPCRequest, http: HttpRequest, receive: Receive, send: Send) -> None:
+    async def answer(self, request: types.JSONRPCRequest, http: Arrival, receive: Receive, send: Send) -> None:
         """Run a request, and respond with what it gives."""
         line = CallLine(http, request, self._limits.pause_seconds, headers=self.headers, ask=self._ask)
         key = coerce_request_id(request.id)
@@ -71,7 +71,7 @@ class Session:
         call.add_done_callback(lambda done: self._calls.get(key) is done and self._calls.pop(key))
         await respond(call, line, receive, send)
 
-    async def hear(self, message: types.JSONRPCNotification, http: HttpRequest) -> None:
+    async def hear(self, message: types.JSONRPCNotification, http: Arrival) -> None:
         """Take a notification of the host."""
         if message.method == "notifications/cancelled":
             request_id = cancelled_request_id_from_params(message.params)

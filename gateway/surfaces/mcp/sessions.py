@@ -19,10 +19,10 @@ from typing import Any
 
 import mcp_types as types
 from pydantic import ValidationError
-from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
+from gateway.surfaces.mcp.arrival import Arrival
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.line import error_of, send_json
 from gateway.surfaces.mcp.server import GatewayServer
@@ -70,7 +70,7 @@ class Sessions:
             sweep.cancel()
             await asyncio.gather(*(self._end(kept) for kept in [*self._kept.values()]))
 
-    async def post(self, message: dict[str, Any], http: HttpRequest, receive: Receive, send: Send) -> None:
+    async def post(self, message: dict[str, Any], http: Arrival, receive: Receive, send: Send) -> None:
         """Answer a POST with this body."""
         try:
             read = _read(message)
@@ -90,7 +90,7 @@ class Sessions:
             kept.busy -= 1
             kept.used_at = asyncio.get_running_loop().time()
 
-    async def other(self, http: HttpRequest, receive: Receive, send: Send) -> None:
+    async def other(self, http: Arrival, receive: Receive, send: Send) -> None:
         """Answer a GET with the host's own stream, a DELETE by ending the session, anything else not at all."""
         if http.method not in ("GET", "DELETE"):
             await Response(status_code=405, headers={"allow": "GET, POST, DELETE"})(http.scope, receive, send)
@@ -110,7 +110,7 @@ class Sessions:
             kept.busy -= 1
             kept.used_at = asyncio.get_running_loop().time()
 
-    async def _begin(self, request: types.JSONRPCRequest, http: HttpRequest, send: Send) -> None:
+    async def _begin(self, request: types.JSONRPCRequest, http: Arrival, send: Send) -> None:
         """Open a session, unless there are too many or the handshake fails."""
         principal: Principal = http.scope["state"]["principal"]
         person = (principal.tenant, principal.issuer, principal.subject)
@@ -132,7 +132,7 @@ class Sessions:
                 await self._end(kept)
         await send_json(send, status, body, session.headers if session.is_open else ())
 
-    async def _find(self, http: HttpRequest, send: Send) -> _Kept | None:
+    async def _find(self, http: Arrival, send: Send) -> _Kept | None:
         """The session that the request names, if it is its person's; None when the request has been refused."""
         session_id = _session_id(http)
         if session_id is None:
@@ -164,7 +164,7 @@ class Sessions:
 async def _hand_on(
     session: Session,
     message: types.JSONRPCMessage,
-    http: HttpRequest,
+    http: Arrival,
     receive: Receive,
     send: Send,
 ) -> None:
@@ -185,8 +185,8 @@ def _read(message: dict[str, Any]) -> types.JSONRPCMessage:
     return types.jsonrpc_message_adapter.validate_python(message, by_name=False)
 
 
-def _session_id(http: HttpRequest) -> str | None:
-    return http.headers.get(SESSION_HEADER) or None
+def _session_id(http: Arrival) -> str | None:
+    return http.fields.get(SESSION_HEADER) or None
 
 
 async def _refuse(send: Send, status: int, code: int, sentence: str) -> None:
