@@ -35,6 +35,8 @@ _STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` would make an encoder for each message
+
 RawHeaders = Sequence[tuple[bytes, bytes]]
 Ending = asyncio.Future[tuple[int, bytes]]
 """How a response ends: the HTTP status, where that is still to be sent, and the last message, if there is one."""
@@ -231,7 +233,7 @@ def notification(method: str, params: Mapping[str, Any] | None) -> dict[str, Any
 
 
 def to_json(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode()
+    return _encode(message).encode()
 
 
 def _event(message: bytes) -> bytes:
