@@ -62,7 +62,7 @@ class Line:
 
     async def put(self, message: Mapping[str, Any]) -> None:
         """Send a message, as soon as there is room. What is for a host that has gone is dropped."""
-        while len(self._events) >= _UNSENT and not self.is_closed:
+        while len(self._events) >= _UNSENT:
             self._taken.clear()
             await self._taken.wait()
         self.offer(message)
