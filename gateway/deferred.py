@@ -77,14 +77,16 @@ class DeferredAccounts:
             self._opened = await asyncio.shield(self._opening)
         return self._opened
 
-    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError:
+    async def credential(
+        self, call: Call, requirement: Requirement, refused: Credential | None = None
+    ) -> Credential | NeedsConnection | GatewayError:
         if self._opened is not None:
-            return await self._opened.broker.credential(call, requirement)
+            return await self._opened.broker.credential(call, requirement, refused)
         try:
             opened = await self.open()
         except GatewayError as error:
             return error
-        return await opened.broker.credential(call, requirement)
+        return await opened.broker.credential(call, requirement, refused)
 
     async def wait(self, flow_id: str, principal: Principal, seconds: float) -> FlowStatus:
         return await (await self.open()).flows.wait(flow_id, principal, seconds)

@@ -21,7 +21,8 @@
     │   ├── UnknownProviderError
     │   ├── ProviderNotConfiguredError
     │   ├── ProviderUnavailableError
-    │   └── ProviderMisconfiguredError
+    │   ├── ProviderMisconfiguredError
+    │   └── TokenRefusedError         the provider's API does not accept a token, and there is no better one
     ├── FlowError                 a consent cannot go on
     │   ├── FlowNotFoundError     unknown, expired or used up: the three look the same from outside
     │   └── WrongBrowserError
@@ -141,6 +142,10 @@ class ProviderMisconfiguredError(ProviderError):
     code = "provider_misconfigured"
 
 
+class TokenRefusedError(ProviderError):
+    code = "token_refused"
+
+
 class FlowError(GatewayError):
     code = "flow_failed"
 
@@ -189,6 +194,7 @@ WIRE: dict[type[GatewayError], Wire] = {
     ProviderNotConfiguredError: Wire(None, 503),
     ProviderUnavailableError: Wire(None, 503),
     ProviderMisconfiguredError: Wire(None, 503),
+    TokenRefusedError: Wire(None, 401),
     FlowNotFoundError: Wire(None, 404),
     WrongBrowserError: Wire(None, 403),
     FlowError: Wire(None, 400),

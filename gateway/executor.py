@@ -49,7 +49,11 @@ _NOTHING_TO_HIDE = Redactor([])
 class Credentials(Protocol):
     """Answers "a live credential for this person and this need". The Broker, or a stand-in that wakes it."""
 
-    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError: ...
+    async def credential(
+        self, call: Call, requirement: Requirement, refused: Credential | None = None
+    ) -> Credential | NeedsConnection | GatewayError:
+        """A credential for the call. `refused` is one that the provider has just turned down: another is wanted."""
+        ...
 
 
 class Executor:

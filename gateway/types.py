@@ -42,8 +42,18 @@ class Client:
 
 
 class CredentialKind(StrEnum):
+    """How a tool proves itself at a provider.
+
+    The first three belong to a person, who connects them: by a consent, or by typing them into our page. The last two
+    belong to the gateway's operator and need no person: our own registration, by OAuth 2's client credentials grant
+    (RFC 6749 section 4.4), or a service account's key, by a signed assertion (RFC 7523).
+    """
+
     OAUTH2 = "oauth2"
     API_KEY = "api_key"
+    BASIC = "basic"
+    CLIENT_CREDENTIALS = "client_credentials"
+    SERVICE_ACCOUNT = "service_account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,8 @@ class Credential:
     """What a tool is given to act for a person at a provider.
 
     A tool parameter annotated `Credential` receives one. `token` is the access token or API key; `extras` holds
-    what the provider sent with it that calls need, such as Salesforce's `instance_url`.
+    what the provider sent with it that calls need, such as Salesforce's `instance_url`. `connection_id` and `version`
+    say which tokens these are: they change with every refresh.
     """
 
     provider: str
@@ -69,6 +80,8 @@ class Credential:
     account: str | None = None
     expires_at: datetime | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
+    connection_id: str = ""
+    version: int = 0
 
     def __hash__(self) -> int:
         # By identity, though equality is by value: `extras` has no hash, and the redactor keeps one entry for each.
@@ -79,7 +92,9 @@ class Credential:
 class TokenSet:
     """A grant in plaintext. In memory only: the vault seals it before it is stored.
 
-    `access_token` is also where an API key lives. `expires_at` is None where the provider names no end.
+    `access_token` is also where an API key lives, or a user name and password joined by a colon. `expires_at` is None
+    where the provider names no end. `previous_refresh_token` is the one that the present one replaced, at
+    `replaced_at`: kept until the present one has been used.
     """
 
     access_token: Secret
@@ -87,6 +102,8 @@ class TokenSet:
     expires_at: datetime | None = None
     scopes: frozenset[str] = frozenset()
     extras: Mapping[str, str] = field(default_factory=dict)
+    previous_refresh_token: Secret | None = None
+    replaced_at: datetime | None = None
 
 
 class ConnectionStatus(StrEnum):
@@ -99,8 +116,13 @@ class ConnectionStatus(StrEnum):
 class Connection:
     """The lasting link Principal x Provider x account. `sealed` is ciphertext that only the vault can open.
 
-    `version` grows with every change of the tokens. `lease_owner` and `lease_until` mark a refresh in progress;
-    `refresh_not_before` is the back-off after a failed one.
+    `version` grows with every change of the tokens. `lease_owner` and `lease_until` mark a refresh in progress, begun
+    at `refresh_started_at`; `refresh_not_before` is the back-off after `failures` failed ones in a row.
+
+    `requested` are the scopes that the last consent asked for, `scopes` those it granted. Of a person's accounts at a
+    provider one is the default. `variables` are the parts of the provider's addresses that belong to this account,
+    such as a Zendesk subdomain. `renew_at` is when a refresh is due although nobody calls, lest the grant die of
+    idleness; `ends_at` when the grant will end whatever we do; `warned_at` when the person was told so.
     """
 
     id: str
@@ -120,6 +142,49 @@ class Connection:
     lease_owner: str | None = None
     lease_until: datetime | None = None
     refresh_not_before: datetime | None = None
+    refresh_started_at: datetime | None = None
+    failures: int = 0
+    requested: frozenset[str] = frozenset()
+    is_default: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    renew_at: datetime | None = None
+    ends_at: datetime | None = None
+    warned_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A grant that the person ended here and that the provider has not yet confirmed it ended too.
+
+    `sealed` are the tokens to revoke, sealed to this row. Tried at `next_try_at`, given up and shredded at `until`.
+    """
+
+    id: str
+    principal: Principal
+    provider: str
+    account_id: str
+    account_label: str | None
+    variables: Mapping[str, str]
+    sealed: bytes = field(repr=False)
+    created_at: datetime
+    next_try_at: datetime
+    until: datetime
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A key that seals one tenant's values, itself wrapped by a key of the ring, which `wrapped_by` names.
+
+    The newest that is not retired seals; all of them open.
+    """
+
+    id: str
+    tenant: str
+    wrapped: bytes = field(repr=False)
+    wrapped_by: str
+    created_at: datetime
+    retired_at: datetime | None = None
 
 
 class FlowStatus(StrEnum):
@@ -135,7 +200,8 @@ class Flow:
 
     `id` is the random part of the `/connect/{id}` link. `state_hash` and `browser_hash` (SHA-256, hex) are set
     when the person presses Connect; `sealed_verifier` is the PKCE verifier, sealed by the vault. `consumed_at` is
-    set by the callback that used it up.
+    set by the callback that used it up. `reconnects` is the connection whose account is wanted again, None where any
+    account will do; `variables` are the parts of the provider's addresses that the person filled in.
     """
 
     id: str
@@ -156,6 +222,8 @@ class Flow:
     browser_hash: str | None = field(default=None, repr=False)
     sealed_verifier: bytes | None = field(default=None, repr=False)
     consumed_at: datetime | None = None
+    reconnects: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +248,11 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to run a tool. `channel` reaches the host while the tool runs: progress, log, questions."""
+    """One request to run a tool. `channel` reaches the host while the tool runs: progress, log, questions.
+
+    `account` names which of the person's accounts at the tool's provider is to be used, by label or id; None: the
+    default.
+    """
 
     principal: Principal
     client: Client
@@ -188,6 +260,7 @@ class Call:
     arguments: Mapping[str, Any]
     id: str
     channel: Channel
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,13 @@ class Apps:
             self._described[provider_id] = described
         return self._described[provider_id]
 
-    async def get(self, provider_id: str) -> ProviderApp:
-        """Our registration. UnknownProviderError, ProviderNotConfiguredError, or what discovery raises."""
+    async def get(
+        self, provider_id: str, *, tenant: str = "default", variables: Mapping[str, str] | None = None
+    ) -> ProviderApp:
+        """A tenant's registration there. `variables` are the parts of its addresses that one person filled in.
+
+        UnknownProviderError, ProviderNotConfiguredError, SettingsError for a variable, or what discovery raises.
+        """
         provider = self.find(provider_id)
         if provider is None:
             raise UnknownProviderError(

@@ -50,22 +50,31 @@ class Broker:
         self._refresher = refresher
         self._clock = clock
 
-    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError:
-        """A credential that covers the need, where to get one, or why there is none. Never raises a GatewayError."""
-        if live := self._live.find(call.principal, requirement):
+    async def credential(
+        self, call: Call, requirement: Requirement, refused: Credential | None = None
+    ) -> Credential | NeedsConnection | GatewayError:
+        """A credential that covers the need, where to get one, or why there is none. Never raises a GatewayError.
+
+        `refused` is one that the provider has just turned down: what comes instead has another version.
+        """
+        if refused is None and (live := self._live.find(call.principal, requirement)):
             return live
         try:
-            return await self._look_up(call, requirement)
+            return await self._look_up(call, requirement, refused)
         except GatewayError as error:
             return error
 
-    async def _look_up(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection:
+    async def _look_up(
+        self, call: Call, requirement: Requirement, refused: Credential | None = None
+    ) -> Credential | NeedsConnection:
         seen = self._live.changes
         connection = await self._rows.find(call.principal, requirement.provider, requirement.kind)
         if problem := self._problem(connection, requirement):
             return await self._ask(call, requirement, connection, problem)
         assert connection is not None, "no connection is a problem"
-        tokens = self._grants.open(connection)
+        if refused is not None and (connection.id, connection.version) == (refused.connection_id, refused.version):
+            return await self._renew(call, requirement, connection)
+        tokens = await self._grants.open(connection)
         now, due = self._clock.now(), _due(connection, tokens)
         if due is None or now < due:
             return self._live.remember(connection, tokens, requirement.scopes, until=due, seen=seen)
@@ -85,7 +94,7 @@ class Broker:
                 f"{self._apps.display_name(requirement.provider)} renewed the access, but only for a moment. Try again."
             )
         seen = self._live.changes
-        tokens = self._grants.open(connection)
+        tokens = await self._grants.open(connection)
         return self._live.remember(connection, tokens, requirement.scopes, until=_due(connection, tokens), seen=seen)
 
     def _problem(self, connection: Connection | None, requirement: Requirement) -> str | None:

@@ -66,7 +66,7 @@ class Connections:
         await self._detached.close(seconds)
 
     async def _disconnect(self, connection: Connection) -> Disconnected | None:
-        tokens = self._tokens(connection)
+        tokens = await self._tokens(connection)
         if not await self._grants.drop(connection):
             return None
         revoked = await self._revoke(connection, tokens)
@@ -80,10 +80,10 @@ class Connections:
         provider = self._apps.find(connection.provider)
         return Disconnected(replace(connection, sealed=b""), revoked, provider.access_page if provider else None)
 
-    def _tokens(self, connection: Connection) -> TokenSet | None:
+    async def _tokens(self, connection: Connection) -> TokenSet | None:
         """None where they do not open any more: that must not keep a person from disconnecting."""
         try:
-            return self._grants.open(connection)
+            return await self._grants.open(connection)
         except GatewayError as error:
             log.warning("connection %s is dropped without asking the provider: %s", connection.id, error)
             return None
@@ -92,7 +92,9 @@ class Connections:
         if connection.kind is not CredentialKind.OAUTH2:
             return "unsupported"
         try:
-            app = await self._apps.get(connection.provider)
+            app = await self._apps.get(
+                connection.provider, tenant=connection.principal.tenant, variables=connection.variables
+            )
         except GatewayError:
             return "no"
         if app.provider.revocation is None:

@@ -56,7 +56,7 @@ class Consent:
         self._grants = grants
         self._vault = vault
 
-    def depart(self, app: ProviderApp, flow: Flow, redirect_uri: str) -> Departure:
+    async def depart(self, app: ProviderApp, flow: Flow, redirect_uri: str) -> Departure:
         state, verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(48))
         url = self._client.authorization_url(
             app,
@@ -66,7 +66,7 @@ class Consent:
             nonce=_nonce(verifier),
             redirect_uri=redirect_uri,
         )
-        sealed = self._vault.seal(verifier.reveal().encode(), _binding(flow))
+        sealed = await self._vault.seal(verifier.reveal().encode(), _binding(flow))
         return Departure(url, digest(state.reveal()), sealed)
 
     async def arrive(self, app: ProviderApp, flow: Flow, query: Mapping[str, str]) -> Connection:
@@ -74,7 +74,7 @@ class Consent:
         code = query.get("code", "")
         if not code or len(code) > _LONGEST_CODE or flow.sealed_verifier is None or flow.redirect_uri is None:
             raise FlowError(f"{app.provider.name} sent no usable code. Start again from the link.")
-        verifier = Secret(self._vault.open(flow.sealed_verifier, _binding(flow)).decode())
+        verifier = Secret((await self._vault.open(flow.sealed_verifier, _binding(flow))).decode())
         try:
             answer = await self._client.exchange(
                 app, code=Secret(code), verifier=verifier, redirect_uri=flow.redirect_uri

@@ -107,7 +107,7 @@ class Flows:
         """
         scopes: frozenset[str] = frozenset()
         if requirement.kind is CredentialKind.OAUTH2:
-            scopes = requirement.scopes | (await self._apps.get(requirement.provider)).scopes
+            scopes = requirement.scopes | (await self._apps.get(requirement.provider, tenant=principal.tenant)).scopes
         now = self._clock.now()
         found = await self._rows.find_pending(principal, requirement.provider, requirement.kind, scopes, tool, now)
         if found and found.return_url == return_url and found.expires_at - now > _WORTH_REUSING:
@@ -155,9 +155,9 @@ class Flows:
         flow = await self._get(flow_id, principal)
         if flow.kind is not CredentialKind.OAUTH2:
             raise FlowError("This connection takes an API key. Enter it on the page.")
-        app = await self._apps.get(flow.provider)
+        app = await self._apps.get(flow.provider, tenant=flow.principal.tenant, variables=flow.variables)
         redirect_uri = f"{await self._base_url()}/oauth/callback/{flow.provider}"
-        departure = self._consent.depart(app, flow, redirect_uri)
+        departure = await self._consent.depart(app, flow, redirect_uri)
         browser, now = Secret(secrets.token_urlsafe(32)), self._clock.now()
         begun = await self._rows.begin(
             flow.id,
@@ -192,7 +192,7 @@ class Flows:
     ) -> Flow:
         try:
             self._check_person(flow, browser_token, principal)
-            app = await self._apps.get(flow.provider)
+            app = await self._apps.get(flow.provider, tenant=flow.principal.tenant, variables=flow.variables)
             check_issuer(app, query)
             error = redirect_error(query)
             if error in DECLINED:

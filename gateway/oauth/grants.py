@@ -29,11 +29,11 @@ class Grants:
         self._clock = clock
         self.live = live
 
-    def open(self, connection: Connection) -> TokenSet:
+    async def open(self, connection: Connection) -> TokenSet:
         """The tokens of a row. VaultError where they do not open."""
-        return self._vault.open_tokens(connection.sealed, _binding(connection))
+        return await self._vault.open_tokens(connection.sealed, _binding(connection))
 
-    def renewed(self, connection: Connection, tokens: TokenSet) -> Connection:
+    async def renewed(self, connection: Connection, tokens: TokenSet) -> Connection:
         """The row with other tokens: active, one version on, sealed to it, without lease and back-off."""
         fresh = replace(
             connection,
@@ -47,7 +47,7 @@ class Grants:
             lease_until=None,
             refresh_not_before=None,
         )
-        return replace(fresh, sealed=self._vault.seal_tokens(tokens, _binding(fresh)))
+        return replace(fresh, sealed=await self._vault.seal_tokens(tokens, _binding(fresh)))
 
     async def put(
         self, principal: Principal, provider: str, kind: CredentialKind, account: Account, tokens: TokenSet
@@ -60,14 +60,14 @@ class Grants:
             former = await self._rows.find_account(principal, provider, account.id)
             if former is not None and await self._is_current(former, kind):
                 renewed = replace(
-                    self.renewed(former, tokens), kind=kind, account_label=account.label or former.account_label
+                    await self.renewed(former, tokens), kind=kind, account_label=account.label or former.account_label
                 )
                 kept = await self._rows.replace(renewed, expected_version=former.version)
             else:
                 # A row of an account that was connected before another one: the newest row is the current one.
                 if former is not None:
                     await self._rows.drop(principal, former.id)
-                renewed = self._new(principal, provider, kind, account, tokens)
+                renewed = await self._new(principal, provider, kind, account, tokens)
                 kept = await self._rows.insert(renewed)
             if kept:
                 self.live.forget(principal, provider)
@@ -84,7 +84,7 @@ class Grants:
         current = await self._rows.find(former.principal, former.provider, kind)
         return current is not None and current.id == former.id
 
-    def _new(
+    async def _new(
         self, principal: Principal, provider: str, kind: CredentialKind, account: Account, tokens: TokenSet
     ) -> Connection:
         now = self._clock.now()
@@ -102,7 +102,7 @@ class Grants:
             updated_at=now,
             expires_at=tokens.expires_at,
         )
-        return replace(connection, sealed=self._vault.seal_tokens(tokens, _binding(connection)))
+        return replace(connection, sealed=await self._vault.seal_tokens(tokens, _binding(connection)))
 
 
 def _binding(connection: Connection) -> Binding:

@@ -35,4 +35,4 @@ class Handover:
             found = await self._refresher.refreshed(found)
         if found is None or found.status is not ConnectionStatus.ACTIVE:
             return None
-        return found, self._grants.open(found)
+        return found, await self._grants.open(found)

@@ -95,6 +95,8 @@ def to_credential(connection: Connection, tokens: TokenSet) -> Credential:
         account=connection.account_label,
         expires_at=connection.expires_at,
         extras=MappingProxyType(dict(tokens.extras)),
+        connection_id=connection.id,
+        version=connection.version,
     )
 
 

@@ -76,9 +76,9 @@ class Refresher:
         await self._detached.close(seconds)
 
     async def _refresh(self, seen: Connection) -> Connection | None:
-        app = await self._apps.get(seen.provider)
+        app = await self._apps.get(seen.provider, tenant=seen.principal.tenant, variables=seen.variables)
         self._raise_if_misconfigured(app)
-        tokens = self._grants.open(seen)
+        tokens = await self._grants.open(seen)
         owner, began = secrets.token_hex(8), time.monotonic()
         if not await self._claim(seen, owner, began):
             return await self._rows.find_by_id(seen.principal, seen.id)
@@ -110,7 +110,7 @@ class Refresher:
 
     async def _commit(self, seen: Connection, owner: str, tokens: TokenSet) -> Connection | None:
         """Store the answer. The provider may have made the former refresh token worthless: give up last."""
-        renewed = self._grants.renewed(seen, tokens)
+        renewed = await self._grants.renewed(seen, tokens)
         for pause in (*_COMMIT_PAUSES, None):
             try:
                 # Where the lease was taken over, the version still decides: an unmoved row has no newer tokens.

@@ -24,7 +24,9 @@ Part = TypeVar("Part")
 _URL_KEYS = {"url", "issuer", "authorization_url", "token_url", "discovery_url", "jwks_url", "userinfo_url"}
 _NOT_IN_A_VARIABLE = re.compile(r"[^A-Za-z0-9.-]")
 
-ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
+ClientAuth = Literal["client_secret_basic", "client_secret_post", "secret_key_basic", "none"]
+"""RFC 6749 section 2.3.1; `secret_key_basic` sends the client secret as the user name, alone."""
+RevocationAuth = Literal["client_secret_basic", "client_secret_post", "secret_key_basic", "none", "bearer"]
 Claims = Mapping[str, Any]
 
 
@@ -64,37 +66,143 @@ class Identity:
     token answer itself.
 
     `account_id` are the claims that together name the account for ever; `label` the claims that a person knows it
-    by, best first. A dot leads into an object.
+    by, best first. Each is a path: a dot leads into an object, `[0]` into a list. `method`, `headers`, `body` (JSON)
+    and `authorization` say how to ask at the userinfo endpoint; `{access_token}` stands for the token. `extras` are
+    parts of the answer that calls need, each with the pattern that its whole value must match.
     """
 
     source: Literal["id_token", "userinfo", "introspection", "token"]
     account_id: tuple[str, ...]
     label: tuple[str, ...] = ()
+    method: Literal["GET", "POST"] = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    authorization: str = "Bearer {access_token}"
+    extras: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Introspection:
-    """RFC 7662, or near it."""
+    """RFC 7662, or near it. `tells_expiry`: asked after each grant, because only it knows when the token ends."""
 
     url: str
     auth: ClientAuth | None = None
+    method: Literal["GET", "POST"] = "POST"
+    format: Literal["form", "json"] = "form"
+    token_param: str = "token"
+    tells_expiry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """RFC 7009, or near it. `token` is the one to send; `auth` differs from the token endpoint's where it is set."""
+    """RFC 7009, or near it. `token` is the one to send; `auth` differs from the token endpoint's where it is set.
+
+    `auth = "bearer"` sends the access token as a bearer and proves nothing else. `ends_all`: it ends the account's
+    whole grant to our client, so that it is asked for the account's last connection only.
+    """
 
     url: str
     token: Literal["refresh_token", "access_token"] = "refresh_token"
-    auth: ClientAuth | None = None
+    auth: RevocationAuth | None = None
+    method: Literal["POST", "DELETE", "GET"] = "POST"
+    format: Literal["form", "json"] = "form"
+    token_param: str = "token"
+    params: Mapping[str, str] = field(default_factory=dict)
+    ends_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """How access tokens are renewed. `url` is the token endpoint unless set; `send_scope` repeats the scopes."""
+    """How access tokens are renewed, and how long that goes on.
+
+    `url` is the token endpoint unless set; `send_scope` repeats the scopes. `grant`: "refresh_token"; "exchange" for
+    providers that have no refresh token and swap the living access token for a new one, by `params` and in
+    `token_param`; "none" for those whose access ends with the access token.
+
+    `rotates`: whether the answer holds a new refresh token, after which the old one is dead. `grace` is for how many
+    seconds after that the old one still does, as the provider documents; `grace_until_used`: until the new one has
+    been used. `idle` and `absolute`, in seconds: after how long without a refresh, or with any number of them, the
+    grant ends; `testing` the same as `absolute` for an app that the provider has not published yet.
+    """
 
     url: str | None = None
     send_scope: bool = False
+    params: Mapping[str, str] = field(default_factory=dict)
+    grant: Literal["refresh_token", "exchange", "none"] = "refresh_token"
+    method: Literal["POST", "GET"] = "POST"
+    token_param: str = "refresh_token"
+    rotates: Literal["no", "yes", "optional"] = "optional"
+    grace: int = 0
+    grace_until_used: bool = False
+    idle: int | None = None
+    absolute: int | None = None
+    testing: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A shape of an API's error body: the value at `path` is one of `values`. `[]` in the path: any of a list."""
+
+    path: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The provider's API: where it is, how a token is sent to it, and how it says that one will not do.
+
+    `hosts` are those that tokens are sent to, `*.` for any subdomain; `base_url` may hold `{name}` of an extra.
+    `expired` are the error bodies of a token that has ended, `missing_scope` those of one that may not; `scopes`, if
+    the answer names them, is the path to the scopes that are missing. HTTP 401 means the first, whatever the body.
+    """
+
+    base_url: str | None = None
+    hosts: tuple[str, ...] = ()
+    authorization: str = "Bearer {access_token}"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    expired: tuple[Match, ...] = ()
+    missing_scope: tuple[Match, ...] = ()
+    scopes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHints:
+    """Parameters of the authorization request that steer which account the person consents with.
+
+    `choose` lets them pick another one than they are signed in with; `login_hint` is the name of the parameter that
+    takes the label of the account that is wanted again.
+    """
+
+    choose: Mapping[str, str] = field(default_factory=dict)
+    login_hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """RFC 6749 section 4.4: access in the name of our own registration. `url` is the token endpoint unless set."""
+
+    url: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """RFC 7523: access in the name of a service account, by an assertion that its own key signs.
+
+    `audience` is what the assertion names, the token endpoint unless set; `scopes_in_assertion`: the scopes go into the
+    assertion, as Google has it, and not into the request.
+    """
+
+    url: str | None = None
+    audience: str | None = None
+    scopes_in_assertion: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """RFC 8628: consent on another device, where there is no browser. `url` is the device authorization endpoint."""
+
+    url: str
     params: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -116,7 +224,11 @@ class TokenResponse:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A part of the URLs that the operator chooses. `pattern` must match the whole value."""
+    """A part of the URLs. `pattern` must match the whole value.
+
+    The operator chooses it in the settings. Where neither they nor `default` do, each person is asked for their own on
+    the connect page: a shop, a subdomain.
+    """
 
     pattern: str
     default: str | None = None
@@ -158,7 +270,11 @@ class Provider:
     extras: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     variables: Mapping[str, Variable] = field(default_factory=dict)
-    api_base_url: str | None = None
+    api: Api = field(default_factory=Api)
+    account_hints: AccountHints = field(default_factory=AccountHints)
+    client_credentials: ClientCredentials | None = None
+    service_account: ServiceAccount | None = None
+    device: Device | None = None
     access_page: str | None = None
     docs: str | None = None
     notes: str = ""

@@ -54,11 +54,17 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
             return value
         raise SettingsError(f"{where}: {key} must be one of {', '.join(arguments)}.")
     if origin is tuple:
-        return tuple(_plain(str, item, where, key, "a list of texts") for item in _plain(list, value, where, key))
+        return _items(arguments[0], _plain(list, value, where, key), where, key)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         table = _plain(dict, value, where, key, "a table")
         return {str(name): _value(arguments[1], item, where, f"{key}.{name}") for name, item in table.items()}
     return _plain(kind, value, where, key)
+
+
+def _items(kind: Any, items: list[Any], where: str, key: str) -> tuple[Any, ...]:
+    if is_dataclass(kind):
+        return tuple(_read(kind, item, where, f"{key}[{index}].") for index, item in enumerate(items))
+    return tuple(_plain(kind, item, where, key, "a list of texts") for item in items)
 
 
 _WORDS = {str: "text", bool: "true or false", int: "a whole number", list: "a list", dict: "a table"}

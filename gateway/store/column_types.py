@@ -1,4 +1,4 @@
-"""How values that a database does not know are stored: UTC times, sets of scopes, words of an enumeration, names.
+"""How values that a database does not know are stored: times, sets of scopes, tables of texts, words, names.
 
 Each type takes and gives the vocabulary's own value, the same on SQLite and PostgreSQL.
 """
@@ -6,6 +6,7 @@ Each type takes and gives the vocabulary's own value, the same on SQLite and Pos
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -43,6 +44,20 @@ class Scopes(TypeDecorator[frozenset[str]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str]:
         return frozenset(json.loads(value or "[]"))
+
+
+class Texts(TypeDecorator[Mapping[str, str]]):
+    """A table of texts by name as sorted JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, str] | None, dialect: Dialect) -> str:
+        return json.dumps(dict(value or {}), sort_keys=True)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, str]:
+        found: dict[str, str] = json.loads(value or "{}")
+        return found
 
 
 class Word(TypeDecorator[StrEnum]):

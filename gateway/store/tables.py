@@ -16,8 +16,17 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Index, MetaData, RowMapping, Table, Text, UniqueConstraint, and_
 from sqlmodel import Field, SQLModel
 
-from gateway.store.column_types import Label, Scopes, UtcTime, Word
-from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal
+from gateway.store.column_types import Label, Scopes, Texts, UtcTime, Word
+from gateway.types import (
+    AuditEvent,
+    Connection,
+    ConnectionStatus,
+    CredentialKind,
+    Flow,
+    FlowStatus,
+    Principal,
+    Revocation,
+)
 
 METADATA = MetaData()
 _PERSON = ("tenant", "issuer", "subject")
@@ -36,7 +45,11 @@ class PersonalRow(SQLModel):
 
 class ConnectionRow(PersonalRow, table=True):
     __tablename__ = "connections"
-    __table_args__ = (UniqueConstraint(*_PERSON, "provider", "account_id", name="connections_account"),)
+    __table_args__ = (
+        UniqueConstraint(*_PERSON, "provider", "account_id", name="connections_account"),
+        Index("connections_renewal", "renew_at"),
+        Index("connections_end", "ends_at"),
+    )
 
     provider: str = Field(sa_type=Text)
     kind: CredentialKind = Field(sa_type=Word(CredentialKind))
@@ -53,6 +66,44 @@ class ConnectionRow(PersonalRow, table=True):
     lease_owner: str | None = Field(sa_type=Text)
     lease_until: datetime | None = Field(sa_type=UtcTime)
     refresh_not_before: datetime | None = Field(sa_type=UtcTime)
+    refresh_started_at: datetime | None = Field(sa_type=UtcTime)
+    failures: int
+    requested: str = Field(sa_type=Scopes)
+    is_default: bool
+    variables: str = Field(sa_type=Texts)
+    renew_at: datetime | None = Field(sa_type=UtcTime)
+    ends_at: datetime | None = Field(sa_type=UtcTime)
+    warned_at: datetime | None = Field(sa_type=UtcTime)
+
+
+class RevocationRow(PersonalRow, table=True):
+    __tablename__ = "revocations"
+    __table_args__ = (Index("revocations_next", "next_try_at"),)
+
+    provider: str = Field(sa_type=Text)
+    account_id: str = Field(sa_type=Text)
+    account_label: str | None = Field(sa_type=Label)
+    variables: str = Field(sa_type=Texts)
+    sealed: bytes = Field(repr=False)
+    created_at: datetime = Field(sa_type=UtcTime)
+    next_try_at: datetime = Field(sa_type=UtcTime)
+    until: datetime = Field(sa_type=UtcTime)
+    attempts: int
+
+
+class DataKeyRow(SQLModel, table=True):
+    """A tenant's key, wrapped."""
+
+    __tablename__ = "data_keys"
+    __table_args__ = (Index("data_keys_tenant", "tenant"),)
+    metadata = METADATA
+
+    id: str = Field(sa_type=Text, primary_key=True)
+    tenant: str = Field(sa_type=Text)
+    wrapped: bytes = Field(repr=False)
+    wrapped_by: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcTime)
+    retired_at: datetime | None = Field(sa_type=UtcTime)
 
 
 class FlowRow(PersonalRow, table=True):
@@ -79,6 +130,8 @@ class FlowRow(PersonalRow, table=True):
     browser_hash: str | None = Field(sa_type=Text, repr=False)
     sealed_verifier: bytes | None = Field(repr=False)
     consumed_at: datetime | None = Field(sa_type=UtcTime)
+    reconnects: str | None = Field(sa_type=Text)
+    variables: str = Field(sa_type=Texts)
 
 
 class AuditRow(PersonalRow, table=True):
@@ -110,14 +163,16 @@ CONNECTIONS: Table = METADATA.tables["connections"]
 FLOWS: Table = METADATA.tables["flows"]
 AUDIT: Table = METADATA.tables["audit"]
 MARKS: Table = METADATA.tables["marks"]
+REVOCATIONS: Table = METADATA.tables["revocations"]
+DATA_KEYS: Table = METADATA.tables["data_keys"]
 
-Personal = TypeVar("Personal", Connection, Flow, AuditEvent)
+Personal = TypeVar("Personal", Connection, Flow, AuditEvent, Revocation)
 
 
-_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (Connection, Flow, AuditEvent)}
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (Connection, Flow, AuditEvent, Revocation)}
 
 
-def to_columns(value: Connection | Flow | AuditEvent) -> dict[str, Any]:
+def to_columns(value: Connection | Flow | AuditEvent | Revocation) -> dict[str, Any]:
     columns = {name: getattr(value, name) for name in _FIELDS[type(value)]}
     return columns | person(columns.pop("principal"))
 

@@ -65,14 +65,14 @@ class Vault:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Vault cannot be pickled or copied")
 
-    def seal(self, plaintext: bytes, binding: Binding) -> bytes:
+    async def seal(self, plaintext: bytes, binding: Binding) -> bytes:
         """The plaintext as bytes that open only with the same binding. 33 bytes longer."""
         key = self._keyring.first
         header = bytes([FORMAT]) + key.id
         nonce = os.urandom(_NONCE_BYTES)
         return header + nonce + key.cipher.encrypt(nonce, plaintext, header + binding.encode())
 
-    def open(self, sealed: bytes, binding: Binding) -> bytes:
+    async def open(self, sealed: bytes, binding: Binding) -> bytes:
         """The plaintext. VaultError when the key is missing, or the bytes are altered or out of place."""
         if len(sealed) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES:
             raise VaultError("A sealed value is cut short. Restore the database from a backup, or connect again.")
@@ -93,12 +93,12 @@ class Vault:
                 "Restore the database from a backup, or connect again."
             ) from None
 
-    def seal_tokens(self, tokens: TokenSet, binding: Binding) -> bytes:
-        return self.seal(pack_tokens(tokens), binding)
+    async def seal_tokens(self, tokens: TokenSet, binding: Binding) -> bytes:
+        return await self.seal(pack_tokens(tokens), binding)
 
-    def open_tokens(self, sealed: bytes, binding: Binding) -> TokenSet:
+    async def open_tokens(self, sealed: bytes, binding: Binding) -> TokenSet:
         """The tokens. VaultError as for `open`."""
-        return unpack_tokens(self.open(sealed, binding))
+        return unpack_tokens(await self.open(sealed, binding))
 
     def derive(self, purpose: str) -> list[bytes]:
         """Keys of 32 bytes for another purpose than sealing, in ring order: use the first, accept all."""
@@ -112,9 +112,9 @@ class Vault:
         """
         sealed = await find(SENTINEL)
         if sealed is None:
-            sealed = await put_if_absent(SENTINEL, self.seal(_SENTINEL_TEXT, _SENTINEL_BINDING))
+            sealed = await put_if_absent(SENTINEL, await self.seal(_SENTINEL_TEXT, _SENTINEL_BINDING))
         try:
-            self.open(sealed, _SENTINEL_BINDING)
+            await self.open(sealed, _SENTINEL_BINDING)
         except VaultError:
             needed = _split(sealed)[0][1:]
             if len(needed) < ID_BYTES or self._keyring.find(needed) is not None:

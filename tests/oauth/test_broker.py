@@ -53,7 +53,7 @@ async def test_what_a_tool_gets_is_the_access_token_and_never_the_refresh_token(
     credential = await house.credential("read")
     assert credential == Credential(
         "acme", "old-access-token", frozenset({"read"}), "alice", house.clock.now() + timedelta(hours=1),
-        {"instance_url": "https://eu1.example.com"},
+        {"instance_url": "https://eu1.example.com"}, (await house.row()).id, 1,
     )  # fmt: skip
     assert "old-access-token" not in repr(credential)
     with pytest.raises(TypeError):
@@ -375,7 +375,7 @@ async def test_what_another_process_changed_is_seen_within_half_a_minute(house, 
 
 async def test_a_read_that_began_before_a_change_does_not_bring_the_old_token_back(house):
     old = await house.hold()
-    tokens, seen = house.grants.open(old), house.live.changes
+    tokens, seen = await house.grants.open(old), house.live.changes
     await house.hold(access="newer-access-token")
     house.live.remember(old, tokens, frozenset(), until=None, seen=seen)
     assert (await house.credential()).token == "newer-access-token"

@@ -129,7 +129,7 @@ async def test_userinfo_supplies_a_name_that_the_id_token_leaves_out_if_it_is_th
     house, server, accounts, app, signed
 ):
     flow = await house.connect()
-    token = house.grants.open(await house.row()).access_token
+    token = (await house.grants.open(await house.row())).access_token
     assert flow.status is FlowStatus.CONNECTED
     subject = server.people["alice"].subject
     nameless = signed(email=..., sub=subject)

@@ -141,7 +141,7 @@ async def test_a_token_is_taken_from_every_honest_answer(expired, reply, clock):
     assert isinstance(credential, Credential)
     assert credential.token == "new-access-token"
     assert timedelta(seconds=30) <= credential.expires_at - clock.now() <= timedelta(days=90)
-    tokens = house.grants.open(await house.row())
+    tokens = await house.grants.open(await house.row())
     assert tokens.refresh_token == Secret("old-refresh-token")
 
 
@@ -191,7 +191,7 @@ async def still_there(house) -> None:
     row = await house.row()
     assert row.status is ConnectionStatus.ACTIVE
     assert row.lease_owner is None
-    tokens = house.grants.open(row)
+    tokens = await house.grants.open(row)
     assert tokens.refresh_token == Secret("old-refresh-token")
     assert tokens.access_token == Secret("old-access-token")
 
@@ -235,7 +235,7 @@ async def test_an_answer_that_never_ends_is_given_up(endpoint, clock, house_of):
         row = await house.hold()
         client = OAuthClient(transport, clock, timeout=0.2)
         with pytest.raises(TokenEndpointError) as given_up:
-            await client.refresh(await house.apps.get("acme"), house.grants.open(row))
+            await client.refresh(await house.apps.get("acme"), await house.grants.open(row))
     assert (given_up.value.kind, given_up.value.code) == (ErrorKind.UNAVAILABLE, "timeout")
     await transport.close()
 
@@ -245,7 +245,7 @@ async def test_a_rotated_refresh_token_takes_the_place_of_the_old_one(expired):
     scripted.reply = ok(refresh_token="new-refresh-token")
     await house.credential("read")
     row = await house.row()
-    assert house.grants.open(row).refresh_token == Secret("new-refresh-token")
+    assert (await house.grants.open(row)).refresh_token == Secret("new-refresh-token")
     assert row.version == 2
 
 

@@ -72,7 +72,7 @@ async def test_of_two_first_starts_with_different_keys_one_is_refused(store: Sto
 async def test_a_damaged_sentinel_is_told_from_a_wrong_key(store: Store, kept: int, said: str) -> None:
     key = vault(new_key())
     place = Binding("marks", "vault-sentinel", Principal("atp-gateway", "vault"), "", "value", 1)
-    await store.marks.put_if_absent("vault-sentinel", key.seal(b"this database", place)[:kept])
+    await store.marks.put_if_absent("vault-sentinel", (await key.seal(b"this database", place))[:kept])
 
     with pytest.raises(VaultError, match=said):
         await key.check(store.marks.find, store.marks.put_if_absent)
@@ -104,7 +104,7 @@ async def test_no_token_is_in_clear_in_the_files_after_writing_replacing_and_del
     place = Binding("connections", "c1", ANNA, "acme", "sealed", 1)
     first = Connection(
         "c1", ANNA, "acme", CredentialKind.OAUTH2, "a", "Anna", frozenset(), ConnectionStatus.ACTIVE,
-        key.seal_tokens(TokenSet(access, refresh), place), NOW, NOW,
+        await key.seal_tokens(TokenSet(access, refresh), place), NOW, NOW,
     )  # fmt: skip
 
     def search() -> set[str]:
@@ -113,12 +113,12 @@ async def test_no_token_is_in_clear_in_the_files_after_writing_replacing_and_del
     await store.connections.insert(first)
     assert search() == set()
     place = dataclasses.replace(place, version=2)
-    second = dataclasses.replace(first, version=2, sealed=key.seal_tokens(TokenSet(new, refresh), place))
+    second = dataclasses.replace(first, version=2, sealed=await key.seal_tokens(TokenSet(new, refresh), place))
     assert await store.connections.replace(second, expected_version=1)
     assert search() == set()
     flow = Flow("f1", ANNA, "h", "acme", CredentialKind.OAUTH2, frozenset(), None, NOW, NOW + timedelta(minutes=10))
     await store.flows.put(flow)
-    sealed = key.seal(verifier.reveal().encode(), Binding("flows", "f1", ANNA, "acme", "sealed_verifier", 1))
+    sealed = await key.seal(verifier.reveal().encode(), Binding("flows", "f1", ANNA, "acme", "sealed_verifier", 1))
     await store.flows.begin(
         "f1", redirect_uri="http://x", state_hash="s", browser_hash="b", sealed_verifier=sealed, now=NOW
     )
@@ -138,7 +138,7 @@ async def test_a_ciphertext_copied_to_another_persons_row_does_not_open(store: S
     """Someone who can write to the database gives Bernd's row Anna's tokens."""
     key, bernd = vault(new_key()), Principal("issuer", "bernd")
     place = Binding("connections", "c1", ANNA, "acme", "sealed", 1)
-    stolen = key.seal_tokens(TokenSet(Secret(CANARIES[0])), place)
+    stolen = await key.seal_tokens(TokenSet(Secret(CANARIES[0])), place)
     await store.connections.insert(
         Connection("c1", bernd, "acme", CredentialKind.OAUTH2, "a", None, frozenset(), ConnectionStatus.ACTIVE,
                    stolen, NOW, NOW)
@@ -147,4 +147,4 @@ async def test_a_ciphertext_copied_to_another_persons_row_does_not_open(store: S
     assert row is not None
 
     with pytest.raises(VaultError):
-        key.open_tokens(row.sealed, dataclasses.replace(place, principal=row.principal))
+        await key.open_tokens(row.sealed, dataclasses.replace(place, principal=row.principal))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, TokenRefusedError
 from gateway.executor import Credentials
 from gateway.secret import Secret
 from gateway.types import Call, Credential, NeedsConnection, Requirement
@@ -27,7 +27,14 @@ class AppCredentials:
     def __init__(self, broker: Credentials) -> None:
         self._broker = broker
 
-    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError:
-        if isinstance(call, AppCall) and call.auth_token:
-            return Credential(requirement.provider, call.auth_token.reveal())
-        return await self._broker.credential(call, requirement)
+    async def credential(
+        self, call: Call, requirement: Requirement, refused: Credential | None = None
+    ) -> Credential | NeedsConnection | GatewayError:
+        if not isinstance(call, AppCall) or not call.auth_token:
+            return await self._broker.credential(call, requirement, refused)
+        if refused is not None:
+            return TokenRefusedError(
+                f"{requirement.provider} does not accept the token that came with the call. Send a fresh one, or none: "
+                "the gateway then uses the person's own connection."
+            )
+        return Credential(requirement.provider, call.auth_token.reveal())

@@ -103,7 +103,9 @@ class House:
         return self.grants.get((principal, provider))
 
     # Credentials
-    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError:
+    async def credential(
+        self, call: Call, requirement: Requirement, refused: Credential | None = None
+    ) -> Credential | NeedsConnection | GatewayError:
         found = self.grants.get((call.principal, requirement.provider))
         if found is None:
             url = "https://gateway.example/connect/needed"
