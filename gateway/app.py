@@ -88,9 +88,10 @@ class Gateway:
         self._stopping.set()
 
     async def close(self) -> None:
-        """Stop the pages, write what is left of the audit, finish refreshes, close the database."""
+        """Stop the pages, finish refreshes, write what is left of the audit, close the database."""
         if self.listener is not None:
             await self.listener.aclose()
+        await self.accounts.finish()
         await self.audit.close()
         await self.accounts.close()
 
@@ -130,6 +131,7 @@ async def listening(gateway: Gateway) -> AsyncIterator[Gateway]:
 
 async def over_stdio(gateway: Gateway) -> None:
     """Serve one host over stdin and stdout until it closes its end."""
+    gateway.accounts.keep_up = True
     async with listening(gateway):
         # What is sealed here comes back to this process or to none: a key of its own will do, and need no vault.
         await gateway.mcp([secrets.token_bytes(32)]).stdio(gateway.principal)
@@ -157,6 +159,7 @@ async def serving(
     from gateway.web_app import bind, serve_until_left, team_app
 
     gateway = build(settings, authenticator=authenticator, clock=clock)
+    gateway.accounts.keep_up = True
     async with listening(gateway):
         gateway.load(toolkits)
         with bind(settings.server.host, settings.server.port) as listener:

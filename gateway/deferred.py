@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.oauth.handover import Handover
     from gateway.oauth.http import ProviderTransport
     from gateway.oauth.refresher import Refresher
+    from gateway.oauth.upkeep import Upkeep
     from gateway.store.store import Store
     from gateway.vault.vault import Vault
 
@@ -48,12 +49,17 @@ class Accounts:
     handover: Handover
     refresher: Refresher
     transport: ProviderTransport
+    upkeep: Upkeep
 
-    async def close(self) -> None:
-        """Finish what is under way, refreshes before all, and close the database."""
+    async def finish(self) -> None:
+        """Let what is under way come to its end, refreshes before all. What it did can still be recorded."""
+        await self.upkeep.close()
         await self.flows.close()
         await self.refresher.close()
         await self.connections.close()
+
+    async def close(self) -> None:
+        """Close the ways out and the database."""
         await self.transport.close()
         await self.store.close()
 
@@ -68,6 +74,8 @@ class DeferredAccounts:
         self._opening: asyncio.Task[Accounts] | None = None
         self._opened: Accounts | None = None
         self.audit: AuditLog
+        self.keep_up = False
+        """Whether connections are looked after in the background, once opened: for gateways that run for long."""
 
     async def open(self) -> Accounts:
         """The rooms, ready. Errors of opening them are raised to everyone who asks, and it is tried again next time."""
@@ -94,11 +102,20 @@ class DeferredAccounts:
     async def write_events(self, events: Sequence[AuditEvent]) -> None:
         await (await self.open()).store.audit.append(events)
 
+    async def finish(self) -> None:
+        """As of the rooms, if they were opened."""
+        if (opened := await self._ever_opened()) is not None:
+            await opened.finish()
+
     async def close(self) -> None:
-        if self._opening is not None:
-            await asyncio.gather(self._opening, return_exceptions=True)
-            if self._opening.exception() is None:
-                await self._opening.result().close()
+        if (opened := await self._ever_opened()) is not None:
+            await opened.close()
+
+    async def _ever_opened(self) -> Accounts | None:
+        if self._opening is None:
+            return None
+        await asyncio.gather(self._opening, return_exceptions=True)
+        return self._opening.result() if self._opening.exception() is None else None
 
     async def _open(self) -> Accounts:
         await asyncio.to_thread(_import_rooms)
@@ -114,7 +131,10 @@ class DeferredAccounts:
         except BaseException:
             await store.close()
             raise
-        return self._wire(store, vault)
+        accounts = self._wire(store, vault)
+        if self.keep_up:
+            accounts.upkeep.start()
+        return accounts
 
     def _wire(self, store: Store, vault: Vault) -> Accounts:
         from gateway.oauth.apps import Apps
@@ -130,6 +150,7 @@ class DeferredAccounts:
         from gateway.oauth.identity import Accounts as Identities
         from gateway.oauth.live_tokens import LiveTokens
         from gateway.oauth.refresher import Refresher
+        from gateway.oauth.upkeep import Upkeep
         from gateway.providers.catalogue import Catalogue
 
         clock, audit, rows = self._clock, self.audit, store.connections
@@ -152,6 +173,7 @@ class DeferredAccounts:
             handover=Handover(rows, grants, refresher, clock),
             refresher=refresher,
             transport=transport,
+            upkeep=Upkeep({"flows": flows.prune}),
         )
 
 

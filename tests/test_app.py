@@ -56,6 +56,18 @@ async def test_a_tool_that_needs_no_account_runs_without_a_database(environ, tmp
     assert isinstance(await called(gateway, "plain"), Done)
 
 
+async def test_connections_are_looked_after_while_the_gateway_serves(environ, tmp_path):
+    async with app.serving(load_settings(None, environ), [str(tmp_path / "kit.py")]) as gateway:
+        upkeep = (await gateway.accounts.open()).upkeep
+        assert upkeep.is_running
+    assert not upkeep.is_running
+
+
+async def test_a_single_command_leaves_the_looking_after_to_those_that_stay(environ):
+    async with app.listening(app.build(load_settings(None, environ))) as gateway:
+        assert not (await gateway.accounts.open()).upkeep.is_running
+
+
 async def test_a_database_that_does_not_open_is_a_sentence_and_is_tried_again(environ, tmp_path):
     (tmp_path / "folder").write_text("in the way")
     environ["ATP_GATEWAY_DATABASE_URL"] = f"sqlite:///{tmp_path}/folder/gateway.db"

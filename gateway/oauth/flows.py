@@ -124,7 +124,7 @@ class Flows:
             expires_at=now + LIFE,
             return_url=return_url,
         )
-        await self._rows.prune(now - _KEPT_FOR)
+        await self.prune()
         await self._rows.put(flow)
         self._record(flow, "flow.begun", "pending")
         return flow
@@ -261,6 +261,10 @@ class Flows:
         finally:
             if self._ended.get(flow_id) is event:
                 del self._ended[flow_id]
+
+    async def prune(self) -> None:
+        """Forget flows that ended long ago."""
+        await self._rows.prune(self._clock.now() - _KEPT_FOR)
 
     async def close(self, seconds: float = 15.0) -> None:
         """Wait for callbacks under way."""
