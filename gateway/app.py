@@ -23,7 +23,7 @@ from gateway.access.authenticator import Authenticator, OnePerson, local_princip
 from gateway.access.policy import OnePersonPolicy, Policy
 from gateway.audit import AuditLog
 from gateway.clock import Clock, SystemClock
-from gateway.deferred import DeferredAccounts
+from gateway.deferred import DeferredAccounts, Outside
 from gateway.errors import SettingsError
 from gateway.executor import Executor
 from gateway.settings import Settings
@@ -96,15 +96,21 @@ class Gateway:
         await self.accounts.close()
 
 
-def build(settings: Settings, *, authenticator: Authenticator | None = None, clock: Clock | None = None) -> Gateway:
-    """Wire a gateway. Nothing is opened, loaded or listened on yet."""
+def build(
+    settings: Settings,
+    *,
+    authenticator: Authenticator | None = None,
+    clock: Clock | None = None,
+    outside: Outside | None = None,
+) -> Gateway:
+    """Wire a gateway. Nothing is opened, loaded or listened on yet. What is not given is the real thing."""
     clock = clock or SystemClock()
     registry, policy, principal = Registry(), OnePersonPolicy(), local_principal()
 
     async def base_url() -> str:
         return gateway.base_url or await _listener_url(gateway)
 
-    accounts = DeferredAccounts(settings, base_url, clock)
+    accounts = DeferredAccounts(settings, base_url, clock, outside)
     audit = accounts.audit = AuditLog(accounts.write_events, clock)
     gateway = Gateway(
         settings=settings,

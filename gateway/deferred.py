@@ -64,13 +64,27 @@ class Accounts:
         await self.store.close()
 
 
-class DeferredAccounts:
-    """The executor's `Credentials` and the MCP surface's `Waits`, which open the rooms when they are needed."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the rooms stand on: how the database at a URL is opened, and the way out to providers."""
 
-    def __init__(self, settings: Settings, base_url: Callable[[], Awaitable[str]], clock: Clock) -> None:
+    open_store: Callable[[str], Awaitable[Store]]
+    transport: Callable[[], ProviderTransport]
+
+
+class DeferredAccounts:
+    """The executor's `Credentials` and the MCP surface's `Waits`, which open the rooms when they are needed.
+
+    `outside` is for tests that make databases and networks fail; None is the real one.
+    """
+
+    def __init__(
+        self, settings: Settings, base_url: Callable[[], Awaitable[str]], clock: Clock, outside: Outside | None = None
+    ) -> None:
         self._settings = settings
         self._base_url = base_url
         self._clock = clock
+        self._outside = outside
         self._opening: asyncio.Task[Accounts] | None = None
         self._opened: Accounts | None = None
         self.audit: AuditLog
@@ -119,24 +133,26 @@ class DeferredAccounts:
 
     async def _open(self) -> Accounts:
         await asyncio.to_thread(_import_rooms)
+        from gateway.oauth.http import ProviderTransport
         from gateway.store.store import Store
         from gateway.vault.keyring import Keyring
         from gateway.vault.vault import Vault
 
         keys, source = await asyncio.to_thread(vault_keys, self._settings.vault)
         vault = Vault(Keyring(keys))
-        store = await Store.open(database_url(self._settings))
+        outside = self._outside or Outside(Store.open, ProviderTransport)
+        store = await outside.open_store(database_url(self._settings))
         try:
             await vault.check(store.marks.find, store.marks.put_if_absent, source=source)
         except BaseException:
             await store.close()
             raise
-        accounts = self._wire(store, vault)
+        accounts = self._wire(store, vault, outside.transport())
         if self.keep_up:
             accounts.upkeep.start()
         return accounts
 
-    def _wire(self, store: Store, vault: Vault) -> Accounts:
+    def _wire(self, store: Store, vault: Vault, transport: ProviderTransport) -> Accounts:
         from gateway.oauth.apps import Apps
         from gateway.oauth.broker import Broker
         from gateway.oauth.client import OAuthClient
@@ -146,7 +162,6 @@ class DeferredAccounts:
         from gateway.oauth.flows import Flows
         from gateway.oauth.grants import Grants
         from gateway.oauth.handover import Handover
-        from gateway.oauth.http import ProviderTransport
         from gateway.oauth.identity import Accounts as Identities
         from gateway.oauth.live_tokens import LiveTokens
         from gateway.oauth.refresher import Refresher
@@ -154,7 +169,6 @@ class DeferredAccounts:
         from gateway.providers.catalogue import Catalogue
 
         clock, audit, rows = self._clock, self.audit, store.connections
-        transport = ProviderTransport()
         client = OAuthClient(transport, clock)
         apps = Apps(Catalogue.load(), self._settings.providers, Discovery(transport, clock))
         grants = Grants(rows, vault, LiveTokens(clock), clock)
