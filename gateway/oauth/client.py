@@ -11,27 +11,35 @@ Source: RFC 6749, RFC 7636, RFC 7009, RFC 7662.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from base64 import b64encode
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
-from urllib.parse import parse_qsl, quote
+from typing import Any, cast
+from urllib.parse import urlencode
 
 import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
-from authlib.oauth2.auth import ClientAuth  # type: ignore[import-untyped]
 
 from gateway.clock import Clock
 from gateway.oauth.apps import ProviderApp
+from gateway.oauth.assertion import ServiceAccountKey, signed_assertion
+from gateway.oauth.client_auth import Format, proof
+from gateway.oauth.device_answer import DeviceAnswer, read_device_answer
 from gateway.oauth.http import TIMEOUT, ProviderTransport, json_object
-from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError, read_answer, safe_detail
+from gateway.oauth.placeholders import filled, filled_url
+from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError, has_ended, read_answer, safe_detail
+from gateway.oauth.token_life import moment
+from gateway.providers.provider import ClientAuth, ClientCredentials, ServiceAccount
 from gateway.secret import Secret
 from gateway.types import TokenSet
 
 log = logging.getLogger(__name__)
+
+_HEADERS = {"Accept": "application/json"}
+_OVER = {"access_denied", "expired_token"}
+_NO_PROOF = httpx2.Auth()
 
 
 class OAuthClient:
@@ -51,17 +59,21 @@ class OAuthClient:
         verifier: Secret,
         nonce: str,
         redirect_uri: str,
+        login_hint: str | None = None,
+        choose_account: bool = False,
     ) -> str:
-        """Where the person's browser goes to consent. PKCE is S256, always, unless the provider cannot bear it."""
-        provider = app.provider
-        spelling = provider.scopes
-        params: dict[str, str] = dict(provider.authorize_params)
-        optional = app.optional_scopes - scopes
-        if optional and spelling.optional_param:
-            params[spelling.optional_param] = spelling.join(optional)
-            optional = frozenset()
-        if asked := spelling.join(scopes | optional):
-            params[spelling.param] = asked
+        """Where the person's browser goes to consent. PKCE is S256, always, unless the provider cannot bear it.
+
+        `login_hint` names the account that is wanted again, `choose_account` lets the person pick another one: each as
+        far as the provider has a parameter for it.
+        """
+        provider, hints = app.provider, app.provider.account_hints
+        params = dict(provider.authorize_params)
+        if choose_account:
+            params |= hints.choose
+        if login_hint and hints.login_hint:
+            params[hints.login_hint] = login_hint
+        params |= _scope_params(app, scopes)
         if "openid" in scopes:
             params["nonce"] = nonce
         url, _ = AsyncOAuth2Client(
@@ -72,37 +84,79 @@ class OAuthClient:
         ).create_authorization_url(
             provider.authorization_url, state=state.reveal(), code_verifier=verifier.reveal(), **params
         )
-        return str(url)
+        return re.sub(r"([?&])client_id=", rf"\g<1>{provider.client_id_param}=", str(url), count=1)
 
-    async def exchange(self, app: ProviderApp, *, code: Secret, verifier: Secret, redirect_uri: str) -> TokenAnswer:
+    async def exchange(
+        self, app: ProviderApp, *, code: Secret, verifier: Secret, redirect_uri: str, state: Secret | None = None
+    ) -> TokenAnswer:
         """Redeem an authorization code. Raises TokenEndpointError."""
         provider = app.provider
-        params = dict(provider.token_params)
+        params = {"grant_type": "authorization_code", "code": code.reveal(), "redirect_uri": redirect_uri}
         if provider.pkce:
             params["code_verifier"] = verifier.reveal()
-        async with self._asking(app, code, verifier) as (client, answers):
-            await client.fetch_token(
-                provider.token_url,
-                grant_type="authorization_code",
-                code=code.reveal(),
-                redirect_uri=redirect_uri,
-                **params,
-            )
-        return answers[0]
+        params |= filled(provider.token_params, {"state": state.reveal() if state else ""})
+        answer = await self._token(app, provider.token_url, params, code, verifier)
+        return await self._with_expiry(app, answer)
 
     async def refresh(self, app: ProviderApp, tokens: TokenSet) -> TokenAnswer:
-        """Renew an access token. `tokens` must hold a refresh token. Raises TokenEndpointError."""
-        provider, refresh_token = app.provider, tokens.refresh_token
-        if refresh_token is None:
+        """Renew an access token. Raises TokenEndpointError, REFUSED where there is nothing to renew it with.
+
+        A provider without refresh tokens swaps the access token itself, which must still live.
+        """
+        provider, refresh = app.provider, app.provider.refresh
+        swaps = refresh.grant == "exchange"
+        token = tokens.access_token if swaps else tokens.refresh_token
+        if token is None or refresh.grant == "none":
             raise TokenEndpointError(ErrorKind.REFUSED, "no_refresh_token")
-        params = dict(provider.refresh.params)
-        if provider.refresh.send_scope and tokens.scopes:
+        params = {} if swaps else {"grant_type": "refresh_token"}
+        params |= {refresh.token_param: token.reveal(), **refresh.params}
+        if refresh.send_scope and tokens.scopes:
             params["scope"] = provider.scopes.join(tokens.scopes)
-        async with self._asking(app, refresh_token) as (client, answers):
-            await client.refresh_token(
-                provider.refresh.url or provider.token_url, refresh_token=refresh_token.reveal(), **params
-            )
-        return answers[0]
+        answer = await self._token(app, refresh.url or provider.token_url, params, token, method=refresh.method)
+        return await self._with_expiry(app, answer)
+
+    async def client_credentials(self, app: ProviderApp, scopes: frozenset[str]) -> TokenAnswer:
+        """Access in the name of our own registration (RFC 6749 section 4.4). Raises TokenEndpointError."""
+        provider, about = app.provider, app.provider.client_credentials or ClientCredentials()
+        params = {"grant_type": "client_credentials", **about.params}
+        if scopes:
+            params["scope"] = provider.scopes.join(scopes)
+        return await self._token(app, about.url or provider.token_url, params)
+
+    async def assertion(self, app: ProviderApp, scopes: frozenset[str], key: ServiceAccountKey) -> TokenAnswer:
+        """Access in the name of a service account (RFC 7523). Raises TokenEndpointError; SettingsError for the key."""
+        provider, about = app.provider, app.provider.service_account or ServiceAccount()
+        signed = signed_assertion(provider, key, scopes, self._clock.now())
+        params = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": signed.reveal()}
+        if scopes and not about.scopes_in_assertion:
+            params["scope"] = provider.scopes.join(scopes)
+        return await self._token(app, about.url or provider.token_url, params, signed, proves=False)
+
+    async def device_authorization(self, app: ProviderApp, scopes: frozenset[str]) -> DeviceAnswer:
+        """Two codes for a consent on another device (RFC 8628 section 3.1). Raises TokenEndpointError."""
+        device = app.provider.device
+        if device is None:
+            raise TokenEndpointError(ErrorKind.MISCONFIGURED, "no_device_endpoint")
+        fields = {app.provider.client_id_param: app.client_id, **device.params, **_scope_params(app, scopes)}
+        sent_at = self._clock.now()
+        async with self._watched(app), self._client(app) as client:
+            response = await client.post(device.url, data=fields, headers=_HEADERS, auth=None)
+            return read_device_answer(app.provider, response.status_code, response.headers, response.content, sent_at)
+
+    async def device_token(self, app: ProviderApp, device_code: Secret) -> TokenAnswer:
+        """Ask whether the person has consented on the other device (RFC 8628 section 3.4).
+
+        Raises TokenEndpointError with code `authorization_pending` or `slow_down` (ask again), `access_denied` or
+        `expired_token` (it is over), or any other.
+        """
+        params = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": device_code.reveal()}
+        params[app.provider.client_id_param] = app.client_id
+        try:
+            return await self._token(app, app.provider.token_url, params, device_code)
+        except TokenEndpointError as error:
+            if error.code in _OVER:
+                error.kind = ErrorKind.REFUSED
+            raise
 
     async def revoke(self, app: ProviderApp, tokens: TokenSet) -> bool:
         """Ask the provider to end the grant; whether it did. RFC 7009: 200 also for a token it no longer knows."""
@@ -112,38 +166,84 @@ class OAuthClient:
         token = tokens.access_token if revocation.token == "access_token" else tokens.refresh_token  # noqa: S105 - a kind
         if token is None:
             token = tokens.access_token
+        bearer = tokens.access_token if revocation.auth == "bearer" else None
+        fields = filled(revocation.params, _words(app, tokens))
+        if bearer is None:
+            hint = "access_token" if token is tokens.access_token else "refresh_token"
+            fields |= {revocation.token_param: token.reveal()}
+            if revocation.token_param == "token" and revocation.format == "form":  # noqa: S105 - as RFC 7009 has it
+                fields["token_type_hint"] = hint
         try:
-            async with asyncio.timeout(self._timeout), self._client(app) as client:
-                response = await client.revoke_token(
-                    revocation.url,
-                    token=token.reveal(),
-                    token_type_hint="access_token" if token is tokens.access_token else "refresh_token",
-                    auth=client.client_auth(revocation.auth or app.auth_method),
-                )
+            response = await self._ask(
+                app, revocation.method, revocation.url, fields, tokens,
+                auth=None if revocation.auth == "bearer" else revocation.auth or app.auth_method,
+                written_as=revocation.format,
+            )  # fmt: skip
         except (httpx2.HTTPError, TimeoutError) as error:
             log.warning("%s could not be asked to revoke a grant: %s", app.provider.name, type(error).__name__)
             return False
-        if not response.is_success:
+        if not (ended := has_ended(response.status_code, response.content)):
             log.warning("%s refused to revoke a grant: HTTP %d", app.provider.name, response.status_code)
-        return bool(response.is_success)
+        return ended
 
-    async def introspect(self, app: ProviderApp, token: Secret) -> Mapping[str, Any] | None:
-        """What the provider says about a token (RFC 7662), or None where it says nothing useful."""
+    async def introspect(self, app: ProviderApp, tokens: TokenSet | TokenAnswer) -> Mapping[str, Any] | None:
+        """What the provider says about an access token (RFC 7662), or None where it says nothing useful."""
         introspection = app.provider.introspection
         if introspection is None:
             return None
+        fields = {introspection.token_param: tokens.access_token.reveal()}
+        if introspection.method == "POST" and introspection.format == "form":
+            fields["token_type_hint"] = "access_token"  # noqa: S105 - the kind, not a token
         try:
-            async with asyncio.timeout(self._timeout), self._client(app) as client:
-                response = await client.introspect_token(
-                    introspection.url,
-                    token=token.reveal(),
-                    token_type_hint="access_token",  # noqa: S106 - the kind, not a token
-                    auth=client.client_auth(introspection.auth or app.auth_method),
-                )
+            response = await self._ask(
+                app, introspection.method, introspection.url, fields, tokens,
+                auth=introspection.auth or app.auth_method, written_as=introspection.format,
+            )  # fmt: skip
         except (httpx2.HTTPError, TimeoutError):
             return None
         found = json_object(response.content) if response.is_success else None
         return found if found and found.get("active") is not False else None
+
+    async def _with_expiry(self, app: ProviderApp, answer: TokenAnswer) -> TokenAnswer:
+        """The answer with the end that only introspection knows.
+
+        Not where the answer holds a new refresh token: until it is stored it exists nowhere else, and is not kept
+        waiting. The default life does for those.
+        """
+        introspection = app.provider.introspection
+        rotated = answer.refresh_token is not None and app.provider.refresh.rotates != "no"
+        if introspection is None or not introspection.tells_expiry or rotated or answer.names_expiry:
+            return answer
+        found = await self.introspect(app, answer) or {}
+        return answer.until(moment(found.get("exp")), self._clock.now())
+
+    async def _ask(
+        self,
+        app: ProviderApp,
+        method: str,
+        url: str,
+        fields: Mapping[str, str],
+        tokens: TokenSet | TokenAnswer,
+        *,
+        auth: ClientAuth | None,
+        written_as: Format,
+    ) -> httpx2.Response:
+        """One request about a token. `auth` None: the access token is the proof, as a bearer."""
+        address = filled_url(url, _words(app, tokens))
+        if address is None:
+            raise httpx2.UnsupportedProtocol("a part of the address is not known for this grant")
+        headers = dict(_HEADERS)
+        async with asyncio.timeout(self._timeout), self._client(app) as client:
+            if auth is None:
+                headers["Authorization"] = f"Bearer {tokens.access_token.reveal()}"
+                sent = {"json": dict(fields)} if written_as == "json" else {"data": dict(fields)}
+                response = await client.request(method, address, headers=headers, auth=None, **(sent if fields else {}))
+            else:
+                client.register_client_auth_method((auth, proof(app, auth, written_as)))
+                response = await client.request(
+                    method, address, data=dict(fields), headers=headers, auth=client.client_auth(auth)
+                )
+        return cast("httpx2.Response", response)
 
     def _client(self, app: ProviderApp) -> AsyncOAuth2Client:
         secret = app.client_secret.reveal() if app.client_secret else None
@@ -156,24 +256,41 @@ class OAuthClient:
             follow_redirects=False,
             trust_env=False,
         )
-        client.register_client_auth_method(("client_secret_basic", _basic))
-        if app.provider.token_request_format == "json":  # noqa: S105 - a format, not a secret
-            client.register_client_auth_method((app.auth_method, _as_json(app.auth_method)))
+        way = proof(app, app.auth_method, app.provider.token_request_format)
+        client.register_client_auth_method((app.auth_method, way))
         return client
 
-    @asynccontextmanager
-    async def _asking(
-        self, app: ProviderApp, *sent: Secret
-    ) -> AsyncIterator[tuple[AsyncOAuth2Client, list[TokenAnswer]]]:
-        """A client for one token request; its answer, read strictly, is put in the list."""
+    async def _token(
+        self,
+        app: ProviderApp,
+        url: str,
+        params: dict[str, str],
+        *sent: Secret,
+        method: str = "POST",
+        proves: bool = True,
+    ) -> TokenAnswer:
+        """One token request; its answer, read strictly. `sent` must not come back in a log."""
         answers: list[TokenAnswer] = []
-        sent_at = self._clock.now()
+        grant_type = params.pop("grant_type", "")
+        code = params.pop("code", None)
+        async with self._watched(app, *sent), self._client(app) as client:
+            client.register_compliance_hook("access_token_response", _strict(app, self._clock.now(), answers))
+            await client.fetch_token(
+                url,
+                method=method,
+                body=urlencode(params),
+                grant_type=grant_type,
+                code=code,
+                auth=None if proves else _NO_PROOF,
+            )
+        return answers[0]
+
+    @asynccontextmanager
+    async def _watched(self, app: ProviderApp, *sent: Secret) -> AsyncIterator[None]:
+        """Bounds a request in time, and turns what can go wrong with it into a TokenEndpointError."""
         try:
-            async with asyncio.timeout(self._timeout), self._client(app) as client:
-                hook = _strict(app, sent_at, answers)
-                client.register_compliance_hook("access_token_response", hook)
-                client.register_compliance_hook("refresh_token_response", hook)
-                yield client, answers
+            async with asyncio.timeout(self._timeout):
+                yield
         except TokenEndpointError as error:
             detail = safe_detail(error.detail, app.client_secret, *sent)
             log.warning("%s gave no token: %s %s", app.provider.name, error, detail)
@@ -182,6 +299,23 @@ class OAuthClient:
         except (httpx2.HTTPError, TimeoutError) as error:
             log.warning("%s could not be reached: %s", app.provider.name, type(error).__name__)
             raise TokenEndpointError(ErrorKind.UNAVAILABLE, _transport_code(error)) from None
+
+
+def _scope_params(app: ProviderApp, scopes: frozenset[str]) -> dict[str, str]:
+    """The scopes as this provider wants them: in its parameter, optional ones apart where it has one for them."""
+    spelling, optional = app.provider.scopes, app.optional_scopes - scopes
+    params: dict[str, str] = {}
+    if optional and spelling.optional_param:
+        params[spelling.optional_param] = spelling.join(optional)
+        optional = frozenset()
+    if asked := spelling.join(scopes | optional):
+        params[spelling.param] = asked
+    return params
+
+
+def _words(app: ProviderApp, tokens: TokenSet | TokenAnswer) -> dict[str, str]:
+    """What `{names}` in addresses and constants may stand for."""
+    return {**tokens.extras, "client_id": app.client_id}
 
 
 def _transport_code(error: Exception) -> str:
@@ -198,26 +332,3 @@ def _strict(
         return httpx2.Response(200, json={"access_token": "-", "token_type": "Bearer"}, request=response.request)
 
     return read
-
-
-Prepared = tuple[str, Any, Any]
-
-
-def _basic(client: ClientAuth, method: str, uri: str, headers: Any, body: Any) -> Prepared:  # noqa: ARG001 - Authlib calls it
-    """RFC 6749 section 2.3.1: id and secret are form-encoded before they are joined."""
-    pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret or '', safe='')}"
-    headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-    return uri, headers, body
-
-
-def _as_json(method_name: str) -> Callable[..., Prepared]:
-    """Token requests as JSON: for providers that take no form."""
-    inner = _basic if method_name == "client_secret_basic" else ClientAuth.DEFAULT_AUTH_METHODS[method_name]
-
-    def prepare(client: ClientAuth, method: str, uri: str, headers: Any, body: Any) -> Prepared:
-        uri, headers, body = inner(client, method, uri, headers, body)
-        form = body.decode() if isinstance(body, bytes) else body
-        headers["Content-Type"] = "application/json"
-        return uri, headers, json.dumps(dict(parse_qsl(form)))
-
-    return prepare

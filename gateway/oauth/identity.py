@@ -73,7 +73,7 @@ class Accounts:
             case "token":
                 return answer.claims
             case "introspection":
-                return await self._client.introspect(app, answer.access_token) or {}
+                return await self._client.introspect(app, answer) or {}
             case "userinfo" if provider.userinfo_url:
                 return await get_json(self._transport, provider.userinfo_url, answer.access_token) or {}
             case "id_token" if answer.id_token:

@@ -10,23 +10,21 @@ Source: RFC 6749 sections 5.1 and 5.2, and the vendors' pages named in the catal
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
 from gateway.oauth.http import at_path, json_object
-from gateway.providers.provider import Provider
+from gateway.oauth.token_life import assumed_expiry, bounded, grant_end, named_expiry
+from gateway.providers.provider import Provider, TokenResponse
 from gateway.redaction import Redactor
 from gateway.secret import Secret
 from gateway.types import TokenSet
 
-SHORTEST_LIFE = timedelta(seconds=30)
-LONGEST_LIFE = timedelta(days=90)
 LONGEST_WAIT = timedelta(minutes=15)
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
@@ -40,6 +38,8 @@ _REFUSED = {
     "token_expired",
     "token_revoked",
 }
+_DEAD = {"invalid_token", "invalid_auth", "account_inactive", "expired_access_token"}
+"""What a revocation endpoint calls a token that is no more."""
 _MISCONFIGURED = {
     "access_denied",
     "incorrect_client_credentials",
@@ -86,6 +86,14 @@ class TokenAnswer:
     extras: Mapping[str, str]
     claims: Mapping[str, str]
     """The parts of the answer that name the account, where the provider's identity comes from the answer."""
+    names_expiry: bool = True
+    """Whether `expires_at` stood in the answer; otherwise it is what is assumed of this provider."""
+    grant_ends_at: datetime | None = None
+    """When the grant itself ends, whatever we do, where the answer says so."""
+
+    def until(self, ends: datetime | None, now: datetime) -> TokenAnswer:
+        """The same answer with an end that was learned elsewhere."""
+        return replace(self, expires_at=bounded(ends, now), names_expiry=True) if ends else self
 
     def tokens(self, provider: Provider, asked: frozenset[str], former: TokenSet | None = None) -> TokenSet:
         """The TokenSet to keep. What a refresh answer leaves out is carried over from the former one."""
@@ -104,30 +112,42 @@ def read_answer(
 ) -> TokenAnswer:
     """Read one answer. `sent_at` is when the request left: lives are counted from there, by our own clock."""
     found = json_object(body)
-    if error := _error(provider, status, headers, found, sent_at):
+    if error := answer_error(provider, status, headers, found, sent_at):
         raise error
     answer = found or {}
-    shape = provider.token_response
-    access_token = _token(answer, shape.access_token)
+    shape = _shape(provider.token_response, answer)
+    access_token = token_at(answer, shape.access_token)
     if access_token is None:
         raise TokenEndpointError(ErrorKind.UNAVAILABLE, "no_access_token", status=status)
     token_type = at_path(answer, shape.token_type)
     if token_type is not None and str(token_type).lower() not in shape.token_types:
         raise TokenEndpointError(ErrorKind.MISCONFIGURED, "unsupported_token_type", status=status)
+    described = replace(provider, token_response=shape)
+    expires_at = named_expiry(described, answer, access_token, sent_at)
     return TokenAnswer(
         access_token=access_token,
-        refresh_token=_token(answer, shape.refresh_token),
-        id_token=_token(answer, shape.id_token),
-        expires_at=_expiry(provider, at_path(answer, shape.expires_in), sent_at),
-        scopes=_scopes(at_path(answer, shape.scope), provider.scopes.separator),
-        extras=_extras(provider, answer),
+        refresh_token=token_at(answer, shape.refresh_token),
+        id_token=token_at(answer, shape.id_token),
+        expires_at=expires_at or assumed_expiry(provider, sent_at),
+        scopes=granted_scopes(at_path(answer, shape.scope), provider.scopes.separator),
+        extras=matching(provider.extras, answer),
         claims=_claims(provider, answer),
+        names_expiry=expires_at is not None,
+        grant_ends_at=grant_end(described, answer, sent_at),
     )
 
 
-def _error(
+def _shape(shape: TokenResponse, answer: Mapping[str, Any]) -> TokenResponse:
+    """Where this answer's fields are: nested, or for a provider that answers either way, at the root."""
+    if not shape.or_root or at_path(answer, shape.access_token) is not None:
+        return shape
+    return TokenResponse(token_types=shape.token_types)
+
+
+def answer_error(
     provider: Provider, status: int, headers: Mapping[str, str], found: dict[str, Any] | None, now: datetime
 ) -> TokenEndpointError | None:
+    """The error that an answer of a token or device endpoint is, or None. `found` is its JSON object, if it is one."""
     code = _error_code(found or {})
     if found is not None and code is None and 200 <= status < 300:
         return None
@@ -139,11 +159,15 @@ def _error(
 
 
 def _kind(provider: Provider, status: int, code: str | None) -> ErrorKind:
-    if status >= 500 or status in {408, 425, 429}:
+    if _is_outage(status):
         return ErrorKind.UNAVAILABLE
     if code in _REFUSED or code in provider.refused:
         return ErrorKind.REFUSED
     return ErrorKind.MISCONFIGURED if code in _MISCONFIGURED else ErrorKind.UNAVAILABLE
+
+
+def _is_outage(status: int) -> bool:
+    return status >= 500 or status in {408, 425, 429}
 
 
 def _error_code(found: Mapping[str, Any]) -> str | None:
@@ -171,7 +195,7 @@ def _retry_after(value: str | None, now: datetime) -> timedelta | None:
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
 
 
-def _token(answer: Mapping[str, Any], path: str) -> Secret | None:
+def token_at(answer: Mapping[str, Any], path: str) -> Secret | None:
     """A token, None where there is none. What cannot travel in a header is an error, and not a token."""
     value = at_path(answer, path)
     if value is None or value == "":
@@ -181,21 +205,8 @@ def _token(answer: Mapping[str, Any], path: str) -> Secret | None:
     return Secret(value)
 
 
-def _expiry(provider: Provider, value: Any, sent_at: datetime) -> datetime | None:
-    """When the token ends. A life that makes no sense counts as none given: it is no reason to lose a token."""
-    try:
-        seconds = 0.0 if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        seconds = 0.0
-    if not math.isfinite(seconds) or seconds <= 0:
-        if provider.expires_in_default is None:
-            return None
-        seconds = provider.expires_in_default
-    life = timedelta(seconds=min(seconds, LONGEST_LIFE.total_seconds()))
-    return sent_at + max(life, SHORTEST_LIFE)
-
-
-def _scopes(value: Any, separator: str) -> frozenset[str] | None:
+def granted_scopes(value: Any, separator: str) -> frozenset[str] | None:
+    """Scopes from text or from an array. None where there are none, which means: as they were asked for."""
     if isinstance(value, str):
         return frozenset(value.replace(separator, " ").split()) or None
     if isinstance(value, list):
@@ -203,10 +214,21 @@ def _scopes(value: Any, separator: str) -> frozenset[str] | None:
     return None
 
 
-def _extras(provider: Provider, answer: Mapping[str, Any]) -> dict[str, str]:
+def matching(patterns: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, str]:
     """The fields that calls need. One that does not match its pattern is left out: a call could send a token there."""
-    found = {name: _text(at_path(answer, name)) for name in provider.extras}
-    return {name: value for name, value in found.items() if value and re.fullmatch(provider.extras[name], value)}
+    values = {name: _text(at_path(found, name)) for name in patterns}
+    return {name: value for name, value in values.items() if value and re.fullmatch(patterns[name], value)}
+
+
+def has_ended(status: int, body: bytes) -> bool:
+    """Whether an answer to a revocation says that the grant is no more: ended now, or found ended.
+
+    RFC 7009 section 2.2 has 200 for both. Others answer an unknown token with an error, also with status 200.
+    """
+    code = _error_code(json_object(body) or {})
+    if code is None:
+        return 200 <= status < 300
+    return code in _REFUSED | _DEAD and not _is_outage(status)
 
 
 def _claims(provider: Provider, answer: Mapping[str, Any]) -> dict[str, str]:

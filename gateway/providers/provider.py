@@ -208,9 +208,12 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """Where a token answer differs from RFC 6749 section 5.1: each value is a dotted path into it.
+    """Where a token answer differs from RFC 6749 section 5.1: each value is a path into it.
 
     Scopes are read from text or from an array. `token_types` are those that mean a bearer token, in lower case.
+    `expires_at` is for answers that name the moment instead: ISO 8601, or seconds or milliseconds since 1970.
+    `grant_expires_in` is when the grant itself ends, a refresh or not. `or_root`: where a nested path leads nowhere,
+    the field's own name at the root is read, for answers that are either of a person or of a bot.
     """
 
     access_token: str = "access_token"
@@ -220,6 +223,37 @@ class TokenResponse:
     token_type: str = "token_type"
     id_token: str = "id_token"
     token_types: tuple[str, ...] = ("bearer",)
+    expires_at: str = "expires_at"
+    grant_expires_in: str = "refresh_token_expires_in"
+    or_root: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """What the redirect back to us carries beside the code.
+
+    `extras` are parameters that calls need, each with the pattern that its whole value must match. `scope`: the granted
+    scopes stand there, in this parameter. `hmac`: the parameter that signs all others with our client secret, in hex:
+    HMAC-SHA256 over the sorted query (https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens).
+    """
+
+    extras: Mapping[str, str] = field(default_factory=dict)
+    scope: str | None = None
+    hmac: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """A question to the API right after the consent, without whose answer no call can be made.
+
+    `values` are paths into the answer, by the name of the extra that they become; `patterns` what those must match.
+    Where the answer lists several, a path that begins with `[]` takes the first, and the extra `<name>s` names all.
+    """
+
+    url: str
+    values: Mapping[str, str]
+    patterns: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +312,9 @@ class Provider:
     access_page: str | None = None
     docs: str | None = None
     notes: str = ""
+    client_id_param: str = "client_id"
+    redirect: Redirect = field(default_factory=Redirect)
+    look_up: LookUp | None = None
 
     @property
     def needs_discovery(self) -> bool:

@@ -1,0 +1,31 @@
+"""`{names}` in a catalogue's constants, headers and addresses, filled in at the moment of a request.
+
+Only names that are known are replaced: a `{` of a GraphQL query stays. In an address a value is one part of it, and
+cannot open another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+_NAME = re.compile(r"\{(\w+)\}")
+
+
+def filled_text(text: str, words: Mapping[str, str]) -> str:
+    return _NAME.sub(lambda found: words.get(found[1], found[0]), text)
+
+
+def filled(constants: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:
+    return {name: filled_text(value, words) for name, value in constants.items()}
+
+
+def filled_url(url: str, words: Mapping[str, str]) -> str | None:
+    """An address, None where a name in it is not known.
+
+    A value at its very beginning is an address itself, which a pattern of the catalogue has checked.
+    """
+    if any(name not in words for name in _NAME.findall(url)):
+        return None
+    return _NAME.sub(lambda found: words[found[1]] if found.start() == 0 else quote(words[found[1]], safe=""), url)
