@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -31,7 +32,7 @@ from gateway.oauth.http import TIMEOUT, ProviderTransport, json_object
 from gateway.oauth.placeholders import filled, filled_url
 from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError, has_ended, read_answer, safe_detail
 from gateway.oauth.token_life import moment
-from gateway.providers.provider import ClientAuth, ClientCredentials, ServiceAccount
+from gateway.providers.provider import ClientAuth, ClientCredentials, ServiceAccount, Swap
 from gateway.secret import Secret
 from gateway.types import TokenSet
 
@@ -72,7 +73,7 @@ class OAuthClient:
         if choose_account:
             params |= hints.choose
         if login_hint and hints.login_hint:
-            params[hints.login_hint] = login_hint
+            params[hints.login_hint] = login_hint.partition(" (")[0]  # without the workspace
         params |= _scope_params(app, scopes)
         if "openid" in scopes:
             params["nonce"] = nonce
@@ -96,6 +97,8 @@ class OAuthClient:
             params["code_verifier"] = verifier.reveal()
         params |= filled(provider.token_params, {"state": state.reveal() if state else ""})
         answer = await self._token(app, provider.token_url, params, code, verifier)
+        if provider.long_lived:
+            answer = await self._swapped(app, provider.long_lived, answer)
         return await self._with_expiry(app, answer)
 
     async def refresh(self, app: ProviderApp, tokens: TokenSet) -> TokenAnswer:
@@ -182,7 +185,7 @@ class OAuthClient:
         except (httpx2.HTTPError, TimeoutError) as error:
             log.warning("%s could not be asked to revoke a grant: %s", app.provider.name, type(error).__name__)
             return False
-        if not (ended := has_ended(response.status_code, response.content)):
+        if not (ended := has_ended(app.provider, response.status_code, response.content)):
             log.warning("%s refused to revoke a grant: HTTP %d", app.provider.name, response.status_code)
         return ended
 
@@ -203,6 +206,18 @@ class OAuthClient:
             return None
         found = json_object(response.content) if response.is_success else None
         return found if found and found.get("active") is not False else None
+
+    async def _swapped(self, app: ProviderApp, swap: Swap, answer: TokenAnswer) -> TokenAnswer:
+        """The long-lived token for a short-lived one; what the second answer leaves out is the first one's."""
+        params = {**swap.params, swap.token_param: answer.access_token.reveal()}
+        longer = await self._token(app, swap.url, params, answer.access_token, method=swap.method)
+        return replace(
+            longer,
+            refresh_token=longer.refresh_token or answer.refresh_token,
+            scopes=longer.scopes or answer.scopes,
+            extras={**answer.extras, **longer.extras},
+            claims={**answer.claims, **longer.claims},
+        )
 
     async def _with_expiry(self, app: ProviderApp, answer: TokenAnswer) -> TokenAnswer:
         """The answer with the end that only introspection knows.

@@ -14,13 +14,14 @@ import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.errors import FlowError, GatewayError, ProviderMisconfiguredError, ProviderUnavailableError
 from gateway.oauth.apps import ProviderApp
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.grants import Grants
 from gateway.oauth.identity import Accounts
+from gateway.oauth.redirect import check_signature, redirect_extras, redirect_scopes
 from gateway.oauth.token_answer import ErrorKind, TokenEndpointError
 from gateway.secret import Secret
 from gateway.types import Connection, Flow
@@ -71,17 +72,22 @@ class Consent:
 
     async def arrive(self, app: ProviderApp, flow: Flow, query: Mapping[str, str]) -> Connection:
         """Redeem the code. `query` has been found to carry no error and the right `iss`."""
+        check_signature(app, query)
         code = query.get("code", "")
         if not code or len(code) > _LONGEST_CODE or flow.sealed_verifier is None or flow.redirect_uri is None:
             raise FlowError(f"{app.provider.name} sent no usable code. Start again from the link.")
         verifier = Secret((await self._vault.open(flow.sealed_verifier, _binding(flow))).decode())
+        state = Secret(query["state"]) if "state" in query else None
         try:
             answer = await self._client.exchange(
-                app, code=Secret(code), verifier=verifier, redirect_uri=flow.redirect_uri
+                app, code=Secret(code), verifier=verifier, redirect_uri=flow.redirect_uri, state=state
             )
         except TokenEndpointError as error:
             raise _refusal(app, error) from None
-        account = await self._accounts.identify(app, answer, _nonce(verifier))
+        if answer.scopes is None:
+            answer = replace(answer, scopes=redirect_scopes(app.provider, query))
+        account = await self._accounts.identify(app, answer, _nonce(verifier), redirect_extras(app.provider, query))
+        answer = replace(answer, extras=account.extras)
         tokens = answer.tokens(app.provider, flow.scopes | app.optional_scopes)
         return await self._grants.put(flow.principal, flow.provider, flow.kind, account, tokens)
 

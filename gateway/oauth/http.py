@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -101,28 +102,41 @@ def _inflate(body: bytes) -> bytes:
 
 async def get_json(transport: ProviderTransport, url: str, token: Secret | None = None) -> dict[str, Any] | None:
     """The JSON object at a URL, or None where there is none to be had. `token` is sent as a bearer."""
-    headers = {"Accept": "application/json"}
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token.reveal()}"
+    headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
+    found = await ask_json(transport, url, headers)
+    return found if isinstance(found, dict) else None
+
+
+async def ask_json(
+    transport: ProviderTransport, url: str, headers: Mapping[str, str], method: str = "GET", body: str | None = None
+) -> dict[str, Any] | list[Any] | None:
+    """The JSON object or list that a request is answered with, or None. `body` is JSON text. Never raises."""
+    sent = {"Accept": "application/json", **({"Content-Type": "application/json"} if body is not None else {})}
     try:
         async with (
             asyncio.timeout(TIMEOUT),
             httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client,
         ):
-            response = await client.get(url, headers=headers)
-    except (httpx2.HTTPError, TimeoutError) as error:
-        log.warning("%s could not be read: %s", url, type(error).__name__)
+            response = await client.request(method, url, headers={**sent, **headers}, content=body)
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+        log.warning("%s could not be read: %s", url.partition("?")[0], type(error).__name__)
         return None
-    return json_object(response.content) if response.is_success else None
+    return json_document(response.content) if response.is_success else None
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object that `body` is, or None. UTF-8 whatever a header says (RFC 8259); a key twice is refused."""
+    found = json_document(body)
+    return found if isinstance(found, dict) else None
+
+
+def json_document(body: bytes) -> dict[str, Any] | list[Any] | None:
+    """The JSON object or list that `body` is, or None; read as strictly as `json_object`."""
     try:
         found = json.loads(body.decode("utf-8"), object_pairs_hook=_no_key_twice)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict | list) else None
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -132,9 +146,21 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def at_path(table: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, or None."""
-    found: Any = table
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
+_STEP = re.compile(r"\[(\d+)\]|\[\?(\w+)\]|([^.\[\]]+)")
+
+
+def at_path(found: Any, path: str) -> Any:
+    """The value at a path, or None. A dot leads into an object, `[0]` into a list, `[?flag]` to its first member whose
+    `flag` is true. A key that is the whole path wins: names of claims may be URLs."""
+    if isinstance(found, Mapping) and path in found:
+        return found[path]
+    for index, flag, key in _STEP.findall(path):
+        if key:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        elif not isinstance(found, list):
+            return None
+        elif index:
+            found = found[int(index)] if int(index) < len(found) else None
+        else:
+            found = next((member for member in found if isinstance(member, Mapping) and member.get(flag)), None)
     return found

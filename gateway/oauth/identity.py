@@ -10,8 +10,9 @@ Below: client, http, joserfc. Above: flows. Source: OpenID Connect Core 1.0 sect
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,8 +24,10 @@ from gateway.clock import Clock
 from gateway.errors import FlowError
 from gateway.oauth.apps import ProviderApp
 from gateway.oauth.client import OAuthClient
-from gateway.oauth.http import ProviderTransport, at_path, get_json
-from gateway.oauth.token_answer import TokenAnswer
+from gateway.oauth.http import ProviderTransport, ask_json, at_path, get_json
+from gateway.oauth.placeholders import filled, filled_text, filled_url
+from gateway.oauth.token_answer import TokenAnswer, matching, text_of
+from gateway.providers.provider import Identity
 from gateway.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -39,10 +42,11 @@ _LONGEST = 256
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`id` is `unnamed` where the provider names no account."""
+    """`id` is `unnamed` where the provider names no account. `extras` are what calls to it need beside the token."""
 
     id: str = "unnamed"
     label: str | None = None
+    extras: Mapping[str, str] = field(default_factory=dict)
 
 
 class Accounts:
@@ -54,32 +58,73 @@ class Accounts:
         self._clock = clock
         self._keys: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
 
-    async def identify(self, app: ProviderApp, answer: TokenAnswer, nonce: str) -> Account:
-        """The account behind a grant. Raises FlowError for an id_token that belongs to another consent."""
+    async def identify(
+        self, app: ProviderApp, answer: TokenAnswer, nonce: str, known: Mapping[str, str] | None = None
+    ) -> Account:
+        """The account behind a grant. `known` are extras from elsewhere, such as the redirect.
+
+        Raises FlowError for an id_token that belongs to another consent.
+        """
+        extras = {**answer.extras, **(known or {})}
         identity = app.provider.identity
         if identity is None:
-            return Account()
-        claims = await self._claims(app, answer, nonce)
-        parts = [_text(claims, path) for path in identity.account_id]
+            return Account(extras=await self._looked_up(app, answer, extras))
+        claims = await self._claims(app, replace(answer, extras=extras), nonce)
+        extras |= matching(identity.extras, claims)
+        extras = await self._looked_up(app, answer, extras)
+        parts = [_text(claims, path) or extras.get(path) for path in identity.account_id]
         if not all(parts):
             log.warning("%s did not say which account was connected", app.provider.name)
-            return Account()
-        label = next((text for path in identity.label if (text := _text(claims, path))), None)
-        return Account(":".join(part for part in parts if part), label)
+            return Account(extras=extras)
+        return Account(":".join(part for part in parts if part), _label(identity, claims, extras), extras)
 
-    async def _claims(self, app: ProviderApp, answer: TokenAnswer, nonce: str) -> Mapping[str, Any]:
+    async def _claims(self, app: ProviderApp, answer: TokenAnswer, nonce: str) -> Any:
+        """The source's own JSON: claims as a rule, a list where the source lists accounts."""
         provider = app.provider
         match provider.identity.source if provider.identity else None:
             case "token":
                 return answer.claims
             case "introspection":
                 return await self._client.introspect(app, answer) or {}
-            case "userinfo" if provider.userinfo_url:
-                return await get_json(self._transport, provider.userinfo_url, answer.access_token) or {}
+            case "userinfo":
+                return await self._userinfo(app, answer)
             case "id_token" if answer.id_token:
                 claims = await self._id_token(app, answer.id_token, nonce)
                 return await self._with_userinfo(app, answer, claims)
         return {}
+
+    async def _userinfo(self, app: ProviderApp, answer: TokenAnswer) -> Any:
+        provider, identity = app.provider, app.provider.identity
+        words = {**answer.extras, "client_id": app.client_id}
+        url = filled_url(provider.userinfo_url or "", words)
+        if not url or identity is None:
+            return {}
+        words["access_token"] = answer.access_token.reveal()
+        headers = filled({**identity.headers, "Authorization": identity.authorization}, words)
+        body = filled_text(identity.body, words) if identity.body is not None else None
+        return await ask_json(self._transport, url, _present(headers), identity.method, body) or {}
+
+    async def _looked_up(self, app: ProviderApp, answer: TokenAnswer, extras: dict[str, str]) -> dict[str, str]:
+        """The extras with those that only a question to the API gives: which site, which server.
+
+        Where there are several the provider's own choice is taken, or else the first.
+        """
+        lookup = app.provider.lookup
+        words = {**extras, "client_id": app.client_id}
+        url = filled_url(lookup.url, words) if lookup else None
+        if lookup is None or url is None:
+            return extras
+        api, words["access_token"] = app.provider.api, answer.access_token.reveal()
+        headers = _present(filled({**api.headers, "Authorization": api.authorization}, words))
+        found: Any = await ask_json(self._transport, url, headers)
+        if lookup.items is not None:
+            listed = at_path(found, lookup.items) if lookup.items else found
+            found = _chosen(listed if isinstance(listed, list) else [], lookup.chosen)
+        values = {name: (text_of(at_path(found, extra.path)), extra.pattern) for name, extra in lookup.extras.items()}
+        fit = {name: text for name, (text, pattern) in values.items() if text and re.fullmatch(pattern, text)}
+        if fit.keys() != lookup.extras.keys():
+            log.warning("%s did not say where this account's API is", app.provider.name)
+        return extras | fit
 
     async def _with_userinfo(
         self, app: ProviderApp, answer: TokenAnswer, claims: Mapping[str, Any]
@@ -89,7 +134,7 @@ class Accounts:
         named = provider.identity and any(_text(claims, path) for path in provider.identity.label)
         if named or not claims or not provider.userinfo_url:
             return claims
-        more = await get_json(self._transport, provider.userinfo_url, answer.access_token) or {}
+        more = await self._userinfo(app, answer)
         return {**more, **claims} if more.get("sub") == claims.get("sub") else claims
 
     async def _id_token(self, app: ProviderApp, id_token: Secret, nonce: str) -> Mapping[str, Any]:
@@ -158,7 +203,29 @@ def _wrong(app: ProviderApp, error: Exception) -> FlowError:
     )
 
 
-def _text(claims: Mapping[str, Any], path: str) -> str | None:
+def _label(identity: Identity, claims: Any, extras: Mapping[str, str]) -> str | None:
+    """The name that a person knows the account by, with the workspace it is in unless the name says so already."""
+    label, workspace = (
+        next((text for path in paths if (text := _text(claims, path) or extras.get(path))), None)
+        for paths in (identity.label, identity.workspace)
+    )
+    if not label or not workspace or workspace.lower() in label.lower():
+        return label or workspace
+    return f"{label} ({workspace})"
+
+
+def _chosen(listed: list[Any], flag: str | None) -> Any:
+    """The member that the provider itself marks, or else the first."""
+    marked = (member for member in listed if flag and at_path(member, flag) is True)
+    return next(marked, listed[0] if listed else None)
+
+
+def _present(headers: Mapping[str, str]) -> dict[str, str]:
+    """Without those that are empty, or still wait for something that this grant does not have."""
+    return {name: value for name, value in headers.items() if value and "{" not in value}
+
+
+def _text(claims: Any, path: str) -> str | None:
     """A claim as one short line, or None."""
     value = at_path(claims, path)
     if isinstance(value, bool) or not isinstance(value, str | int):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
@@ -114,46 +114,46 @@ def read_answer(
     found = json_object(body)
     if error := answer_error(provider, status, headers, found, sent_at):
         raise error
-    answer = found or {}
-    shape = _shape(provider.token_response, answer)
+    shape = provider.token_response
+    answer = _rooted(shape, found or {})
     access_token = token_at(answer, shape.access_token)
     if access_token is None:
         raise TokenEndpointError(ErrorKind.UNAVAILABLE, "no_access_token", status=status)
     token_type = at_path(answer, shape.token_type)
     if token_type is not None and str(token_type).lower() not in shape.token_types:
         raise TokenEndpointError(ErrorKind.MISCONFIGURED, "unsupported_token_type", status=status)
-    described = replace(provider, token_response=shape)
-    expires_at = named_expiry(described, answer, access_token, sent_at)
+    expires_at = named_expiry(provider, answer, access_token, sent_at)
     return TokenAnswer(
         access_token=access_token,
         refresh_token=token_at(answer, shape.refresh_token),
         id_token=token_at(answer, shape.id_token),
         expires_at=expires_at or assumed_expiry(provider, sent_at),
-        scopes=granted_scopes(at_path(answer, shape.scope), provider.scopes.separator),
-        extras=matching(provider.extras, answer),
-        claims=_claims(provider, answer),
+        scopes=granted_scopes(at_path(answer, shape.scope), shape.scope_separator or provider.scopes.separator),
+        extras=matching(provider.extras, found or {}),
+        claims=_claims(provider, found or {}),
         names_expiry=expires_at is not None,
-        grant_ends_at=grant_end(described, answer, sent_at),
+        grant_ends_at=grant_end(provider, answer, sent_at),
     )
 
 
-def _shape(shape: TokenResponse, answer: Mapping[str, Any]) -> TokenResponse:
-    """Where this answer's fields are: nested, or for a provider that answers either way, at the root."""
-    if not shape.or_root or at_path(answer, shape.access_token) is not None:
-        return shape
-    return TokenResponse(token_types=shape.token_types)
+def _rooted(shape: TokenResponse, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of the answer that is about the token: the object at `root` if it has one, else all of it."""
+    inner = at_path(answer, shape.root) if shape.root else None
+    return inner if isinstance(inner, Mapping) and at_path(inner, shape.access_token) is not None else answer
 
 
 def answer_error(
     provider: Provider, status: int, headers: Mapping[str, str], found: dict[str, Any] | None, now: datetime
 ) -> TokenEndpointError | None:
     """The error that an answer of a token or device endpoint is, or None. `found` is its JSON object, if it is one."""
-    code = _error_code(found or {})
-    if found is not None and code is None and 200 <= status < 300:
+    answer = found or {}
+    succeeded = found is not None and 200 <= status < 300
+    code = _named_error(provider, answer) or (None if succeeded and _holds_code(provider, answer) else _status(answer))
+    if succeeded and code is None:
         return None
     wait = _retry_after(headers.get("retry-after"), now)
     error = TokenEndpointError(_kind(provider, status, code), code or f"http_{status}", status=status, retry_after=wait)
-    description = (found or {}).get("error_description") or (found or {}).get("message")
+    description = answer.get("error_description") or answer.get("message")
     error.detail = description if isinstance(description, str) else ""
     return error
 
@@ -170,18 +170,30 @@ def _is_outage(status: int) -> bool:
     return status >= 500 or status in {408, 425, 429}
 
 
-def _error_code(found: Mapping[str, Any]) -> str | None:
+def _named_error(provider: Provider, answer: Mapping[str, Any]) -> str | None:
     """The error's name in any of the shapes that are about: `error` as text, as an object, as a flag; or none."""
-    error = found.get("error")
+    error, ok = answer.get("error"), provider.token_response.ok
     if isinstance(error, Mapping):
         error = error.get("code") or error.get("type") or error.get("status") or "unexpected"
     elif error is None or error is True or error is False:
-        failed = error is True or found.get("ok") is False
-        error = found.get("errorType") or found.get("status") if "access_token" not in found or failed else None
-        error = error or ("unexpected" if failed else None)
-    if error is None:
-        return None
-    return str(error) if _CODE.fullmatch(str(error)) else "unexpected"
+        failed = error is True or answer.get("ok") is False or (ok and at_path(answer, ok) is False)
+        error = (_status(answer) or "unexpected") if failed else None
+    return None if error is None else _word(error)
+
+
+def _status(answer: Mapping[str, Any]) -> str | None:
+    """What HubSpot's gateway has in an `error`'s place. A token answer may hold a `status` of another meaning."""
+    found = answer.get("errorType") or answer.get("status")
+    return _word(found) if found else None
+
+
+def _holds_code(provider: Provider, answer: Mapping[str, Any]) -> bool:
+    shape = provider.token_response
+    return "device_code" in answer or at_path(_rooted(shape, answer), shape.access_token) is not None
+
+
+def _word(code: Any) -> str:
+    return str(code) if _CODE.fullmatch(str(code)) else "unexpected"
 
 
 def _retry_after(value: str | None, now: datetime) -> timedelta | None:
@@ -189,10 +201,17 @@ def _retry_after(value: str | None, now: datetime) -> timedelta | None:
     if not value:
         return None
     try:
-        wait = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - now
+        wait = _until(value, now)
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
+
+
+def _until(value: str, now: datetime) -> timedelta:
+    if re.fullmatch(r"\d{1,12}(\.\d+)?", value, re.ASCII):
+        return timedelta(seconds=float(value))
+    date = parsedate_to_datetime(value)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
 
 
 def token_at(answer: Mapping[str, Any], path: str) -> Secret | None:
@@ -215,31 +234,40 @@ def granted_scopes(value: Any, separator: str) -> frozenset[str] | None:
 
 
 def matching(patterns: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, str]:
-    """The fields that calls need. One that does not match its pattern is left out: a call could send a token there."""
-    values = {name: _text(at_path(found, name)) for name in patterns}
-    return {name: value for name, value in values.items() if value and re.fullmatch(patterns[name], value)}
+    """The fields that calls need, each under the last word of its path.
+
+    One that does not match its pattern is left out: a call could send a token there.
+    """
+    values = {path: text_of(at_path(found, path)) for path in patterns}
+    return {
+        path.rpartition(".")[2]: value
+        for path, value in values.items()
+        if value and re.fullmatch(patterns[path], value)
+    }
 
 
-def has_ended(status: int, body: bytes) -> bool:
+def has_ended(provider: Provider, status: int, body: bytes) -> bool:
     """Whether an answer to a revocation says that the grant is no more: ended now, or found ended.
 
     RFC 7009 section 2.2 has 200 for both. Others answer an unknown token with an error, also with status 200.
     """
-    code = _error_code(json_object(body) or {})
+    answer = json_object(body) or {}
+    code = _named_error(provider, answer)
     if code is None:
         return 200 <= status < 300
-    return code in _REFUSED | _DEAD and not _is_outage(status)
+    return not _is_outage(status) and (code in _REFUSED or code in _DEAD or code in provider.refused)
 
 
 def _claims(provider: Provider, answer: Mapping[str, Any]) -> dict[str, str]:
     identity = provider.identity
     if identity is None or identity.source != "token":
         return {}
-    found = {path: _text(at_path(answer, path)) for path in (*identity.account_id, *identity.label)}
+    paths = (*identity.account_id, *identity.label, *identity.workspace)
+    found = {path: text_of(at_path(answer, path)) for path in paths}
     return {path: value for path, value in found.items() if value}
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 

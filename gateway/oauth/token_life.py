@@ -32,7 +32,9 @@ def named_expiry(provider: Provider, answer: Mapping[str, Any], token: Secret, s
     life = seconds(at_path(answer, shape.expires_in))
     if life is not None:
         return bounded(sent_at + timedelta(seconds=min(life, LONGEST_LIFE.total_seconds())), sent_at)
-    ends = moment(at_path(answer, shape.expires_at)) or moment(_jwt_claim(token, "exp"))
+    ends = moment(at_path(answer, shape.expires_at)) if shape.expires_at else None
+    if ends is None and shape.expires_in_jwt:
+        ends = moment(_jwt_claim(token, "exp"))
     return bounded(ends, sent_at) if ends else None
 
 
@@ -44,7 +46,7 @@ def assumed_expiry(provider: Provider, sent_at: datetime) -> datetime | None:
 
 def grant_end(provider: Provider, answer: Mapping[str, Any], sent_at: datetime) -> datetime | None:
     """When the grant itself ends, however often it is refreshed, where the answer says so."""
-    life = seconds(at_path(answer, provider.token_response.grant_expires_in))
+    life = seconds(at_path(answer, provider.token_response.refresh_expires_in))
     return sent_at + min(timedelta(seconds=min(life, LONGEST_GRANT.total_seconds())), LONGEST_GRANT) if life else None
 
 

@@ -66,14 +66,17 @@ class Identity:
     token answer itself.
 
     `account_id` are the claims that together name the account for ever; `label` the claims that a person knows it
-    by, best first. Each is a path: a dot leads into an object, `[0]` into a list. `method`, `headers`, `body` (JSON)
-    and `authorization` say how to ask at the userinfo endpoint; `{access_token}` stands for the token. `extras` are
-    parts of the answer that calls need, each with the pattern that its whole value must match.
+    by, best first; `workspace` the claims that name the portal, team or company it is in, which tell two accounts of
+    one person apart. Each is a path: a dot leads into an object, `[0]` into a list. What the source does not say is
+    looked for among the connection's extras. `method`, `headers`, `body` (JSON) and `authorization` say how to ask at
+    the userinfo endpoint; `{access_token}` stands for the token. `extras` are parts of the answer that calls need,
+    each with the pattern that its whole value must match.
     """
 
     source: Literal["id_token", "userinfo", "introspection", "token"]
     account_id: tuple[str, ...]
     label: tuple[str, ...] = ()
+    workspace: tuple[str, ...] = ()
     method: Literal["GET", "POST"] = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
@@ -83,13 +86,17 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Introspection:
-    """RFC 7662, or near it. `tells_expiry`: asked after each grant, because only it knows when the token ends."""
+    """RFC 7662, or near it. `tells_expiry`: asked after each grant, because only it knows when the token ends.
+
+    `active` is the path to whether the token is alive; a provider without one answers with an error for a dead token.
+    """
 
     url: str
     auth: ClientAuth | None = None
     method: Literal["GET", "POST"] = "POST"
     format: Literal["form", "json"] = "form"
     token_param: str = "token"
+    active: str | None = "active"
     tells_expiry: bool = False
 
 
@@ -208,52 +215,89 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """Where a token answer differs from RFC 6749 section 5.1: each value is a path into it.
+    """Where a token answer differs from RFC 6749 section 5.1: each of the first values is a dotted path into it.
 
-    Scopes are read from text or from an array. `token_types` are those that mean a bearer token, in lower case.
-    `expires_at` is for answers that name the moment instead: ISO 8601, or seconds or milliseconds since 1970.
-    `grant_expires_in` is when the grant itself ends, a refresh or not. `or_root`: where a nested path leads nowhere,
-    the field's own name at the root is read, for answers that are either of a person or of a bot.
+    `root`: where the answer holds an object there that has an access token, everything is read from that object.
+    Scopes are read from text, parted by `scope_separator` (that of the request unless set), or from an array.
+    `token_types` are those that mean a bearer token, in lower case. `ok` is the path to a flag: an answer where it is
+    false is an error, whatever its HTTP status.
+
+    When the access token ends is told by `expires_in`, in seconds; else by the moment at `expires_at`, in
+    `expires_at_format`; else, with `expires_in_jwt`, by the token's own `exp`. `refresh_expires_in` are the seconds
+    after which the grant ends without, or even with, a refresh: they win over what `Refresh` says.
     """
 
+    root: str | None = None
     access_token: str = "access_token"
     refresh_token: str = "refresh_token"
     expires_in: str = "expires_in"
+    expires_at: str | None = None
+    expires_at_format: Literal["epoch", "iso8601"] = "epoch"
+    expires_in_jwt: bool = False
+    refresh_expires_in: str = "refresh_token_expires_in"
     scope: str = "scope"
+    scope_separator: str | None = None
     token_type: str = "token_type"
     id_token: str = "id_token"
     token_types: tuple[str, ...] = ("bearer",)
-    expires_at: str = "expires_at"
-    grant_expires_in: str = "refresh_token_expires_in"
-    or_root: bool = False
+    ok: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A value that calls need, kept with the connection: where it stands, and what the whole of it must look like."""
+
+    path: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromRedirect:
+    """A variable's value inside a parameter of the redirect: the first group of `pattern`, which must match whole."""
+
+    param: str
+    pattern: str
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """What the redirect back to us carries beside the code.
+    """What the redirect back to us carries beside `code` and `state`.
 
-    `extras` are parameters that calls need, each with the pattern that its whole value must match. `scope`: the granted
-    scopes stand there, in this parameter. `hmac`: the parameter that signs all others with our client secret, in hex:
-    HMAC-SHA256 over the sorted query (https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens).
+    `extras` are parameters to keep, each with the pattern that its whole value must match; `variables` those that
+    replace a variable before the code is exchanged (Zoho names the data centre of the account only there). `scope` is
+    the parameter that names the granted scopes where the token answer does not. `checks` are done before the code is
+    used: "shopify_hmac" is the HMAC-SHA256 under our client secret of the sorted parameters.
     """
 
     extras: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, FromRedirect] = field(default_factory=dict)
     scope: str | None = None
-    hmac: str | None = None
+    checks: tuple[Literal["shopify_hmac"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
-    """A question to the API right after the consent, without whose answer no call can be made.
+class Lookup:
+    """One request after the consent, with the new token, for what calls need: which site, which server.
 
-    `values` are paths into the answer, by the name of the extra that they become; `patterns` what those must match.
-    Where the answer lists several, a path that begins with `[]` takes the first, and the extra `<name>s` names all.
+    `items` is the path to a list in the answer, "" where the answer is the list. Of several the one whose value at
+    `chosen` is true is taken, else the first; `label` is what a person knows it by.
     """
 
     url: str
-    values: Mapping[str, str]
-    patterns: Mapping[str, str]
-    headers: Mapping[str, str] = field(default_factory=dict)
+    extras: Mapping[str, Extra]
+    items: str | None = None
+    chosen: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A second exchange, at once after the first: a short-lived access token for one that lasts and can be renewed."""
+
+    url: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    method: Literal["POST", "GET"] = "GET"
+    token_param: str = "access_token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +358,8 @@ class Provider:
     notes: str = ""
     client_id_param: str = "client_id"
     redirect: Redirect = field(default_factory=Redirect)
-    look_up: LookUp | None = None
+    long_lived: Swap | None = None
+    lookup: Lookup | None = None
 
     @property
     def needs_discovery(self) -> bool:

@@ -226,16 +226,16 @@ class ScriptedEndpoint:
         """Send the reply and then nothing, and do not close."""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-        self.requests.append(head + await reader.readexactly(int(found[1]) if found else 0))
         try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+            self.requests.append(head + await reader.readexactly(int(found[1]) if found else 0))
             writer.write(self.reply)
             await writer.drain()
             if self.drip:
                 await reader.read()
-        except ConnectionError:
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client gave up
         finally:
             writer.close()
 
