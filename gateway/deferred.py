@@ -170,7 +170,9 @@ class DeferredAccounts:
 
         clock, audit, rows = self._clock, self.audit, store.connections
         client = OAuthClient(transport, clock)
-        apps = Apps(Catalogue.load(), self._settings.providers, Discovery(transport, clock))
+        settings = self._settings
+        catalogue = Catalogue.load(folder=settings.catalogue.folder)
+        apps = Apps(catalogue, settings.providers, Discovery(transport, clock), settings.tenants)
         grants = Grants(rows, vault, LiveTokens(clock), clock)
         consent = Consent(client, Identities(client, transport, clock), grants, vault)
         flows = Flows(

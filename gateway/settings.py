@@ -2,7 +2,8 @@
 
 Each setting is one field with a sentence. Nothing below this layer reads a file or the environment; values travel by
 constructor. A setting `[section] name` is `ATP_GATEWAY_SECTION_NAME` in the environment; a provider's is
-`ATP_GATEWAY_PROVIDERS__HUBSPOT__CLIENT_ID`. A secret may stand in a file of its own: `client_secret_file`.
+`ATP_GATEWAY_PROVIDERS__HUBSPOT__CLIENT_ID`, a tenant's own `ATP_GATEWAY_TENANTS__ACME__PROVIDERS__HUBSPOT__CLIENT_ID`.
+A secret may stand in a file of its own: `client_secret_file`.
 
 Above: app, cli. An unknown name, a wrong type or an unreadable file is a SettingsError that says where.
 """
@@ -69,6 +70,13 @@ class Atp:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnCatalogue:
+    folder: Path | None = setting(
+        None, "A folder of provider files of your own, beside the shipped ones; one of the same name wins."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR.")
     requests: bool = setting(False, "Write a line for each HTTP request: method, route, status, milliseconds.")
@@ -82,7 +90,10 @@ class Settings:
     toolkits: Toolkits = field(default_factory=Toolkits)
     atp: Atp = field(default_factory=Atp)
     log: Log = field(default_factory=Log)
+    catalogue: OwnCatalogue = field(default_factory=OwnCatalogue)
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
+    tenants: Mapping[str, Mapping[str, ProviderSettings]] = field(default_factory=dict)
+    """Tenant to provider to what differs for it: `[tenants.acme.providers.hubspot]`."""
 
 
 def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -93,17 +104,41 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     for name, text in environ.items():
         if name.startswith(PREFIX):
             _put_variable(tables, name, text)
-    sections: dict[str, type[Any]] = {n: kind for n, kind in get_type_hints(Settings).items() if n != "providers"}
-    if unknown := tables.keys() - sections.keys() - {"providers"}:
-        raise SettingsError(f"unknown section [{min(unknown)}]; there are {', '.join([*sections, 'providers'])}")
+    sections: dict[str, type[Any]] = {n: kind for n, kind in get_type_hints(Settings).items() if n not in _BY_NAME}
+    if unknown := tables.keys() - sections.keys() - set(_BY_NAME):
+        raise SettingsError(f"unknown section [{min(unknown)}]; there are {', '.join([*sections, *_BY_NAME])}")
     built: dict[str, Any] = {
         name: _build(kind, tables.get(name, {}), f"[{name}]", folder) for name, kind in sections.items()
     }
-    built["providers"] = {
-        name: _build(ProviderSettings, table, f"[providers.{name}]", folder)
-        for name, table in tables.get("providers", {}).items()
+    built["providers"] = _providers(tables.get("providers", {}), "providers", folder)
+    built["tenants"] = {
+        tenant: _providers(_only(table, "providers", f"tenants.{tenant}"), f"tenants.{tenant}.providers", folder)
+        for tenant, table in _named(tables.get("tenants", {}), "tenants").items()
     }
     return Settings(**built)
+
+
+_BY_NAME = ("providers", "tenants")
+"""The sections whose tables are named by whoever writes them."""
+
+
+def _providers(tables: Any, where: str, folder: Path) -> dict[str, ProviderSettings]:
+    return {
+        name: _build(ProviderSettings, table, f"[{where}.{name}]", folder)
+        for name, table in _named(tables, where).items()
+    }
+
+
+def _named(tables: Any, where: str) -> dict[str, Any]:
+    if not isinstance(tables, dict):
+        raise SettingsError(f"[{where}] must be a table")
+    return tables
+
+
+def _only(table: Any, key: str, where: str) -> Any:
+    if unknown := _named(table, where).keys() - {key}:
+        raise SettingsError(f"[{where}] has no setting {min(unknown)!r}; it has {key}")
+    return table.get(key, {})
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -116,18 +151,30 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _put_variable(tables: dict[str, dict[str, Any]], name: str, text: str) -> None:
-    """Put ATP_GATEWAY_SECTION_NAME or ATP_GATEWAY_PROVIDERS__ID__NAME where the file would have it."""
+    """Put ATP_GATEWAY_SECTION_NAME, or ATP_GATEWAY_PROVIDERS__ID__NAME, where the file would have it."""
     path = name.removeprefix(PREFIX).lower()
-    if path.startswith("providers__"):
-        _, provider, key = [*path.split("__"), "", ""][:3]
-        if not provider or not key:
-            raise SettingsError(f"{name}: write {PREFIX}PROVIDERS__<PROVIDER>__<SETTING>")
-        table = tables.setdefault("providers", {})
-        known = next((id_ for id_ in table if id_.replace("-", "_") == provider), provider.replace("_", "-"))
-        table.setdefault(known, {})[key] = text
+    if not path.startswith(tuple(f"{section}__" for section in _BY_NAME)):
+        section, _, key = path.partition("_")
+        tables.setdefault(section, {})[key] = text
         return
-    section, _, key = path.partition("_")
-    tables.setdefault(section, {})[key] = text
+    parts = path.split("__")
+    match [part or None for part in parts]:
+        case ["providers", str(), str()] | ["providers", str(), "variables", str()]:
+            pass
+        case ["tenants", str(), "providers", str(), str()] | ["tenants", str(), "providers", str(), "variables", str()]:
+            pass
+        case _:
+            tenant = "TENANTS__<TENANT>__" if parts[0] == "tenants" else ""
+            raise SettingsError(f"{name}: write {PREFIX}{tenant}PROVIDERS__<PROVIDER>__<SETTING>")
+    table: dict[str, Any] = tables
+    for part in parts[:-1]:
+        table = table.setdefault(_spelled_in(table, part), {})
+    table[parts[-1]] = text
+
+
+def _spelled_in(table: Mapping[str, Any], part: str) -> str:
+    """A name as the file has it: in a variable's name a dash is an underscore."""
+    return next((name for name in table if name.replace("-", "_").lower() == part), part.replace("_", "-"))
 
 
 def _build(kind: type[Any], table: Any, where: str, folder: Path) -> Any:
@@ -141,7 +188,7 @@ def _build(kind: type[Any], table: Any, where: str, folder: Path) -> Any:
         if key.endswith("_file") and key not in hints and Secret in _options(hints.get(name)):
             values[name] = _secret_from_file(folder / str(given), f"{where} {key}")
         elif key in hints:
-            values[key] = _convert(given, hints[key], f"{where} {key}")
+            values[key] = _convert(given, hints[key], f"{where} {key}", folder)
         else:
             raise SettingsError(f"{where} has no setting {key!r}; it has {', '.join(hints)}")
     return kind(**values)
@@ -161,8 +208,10 @@ def _secret_from_file(path: Path, where: str) -> Secret:
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-def _convert(given: Any, hint: Any, where: str) -> Any:
+def _convert(given: Any, hint: Any, where: str, folder: Path = Path()) -> Any:  # noqa: PLR0911 - one line a type
     options = _options(hint)
+    if isinstance(given, dict) and "Mapping" in str(hint):
+        return {name: _convert(value, str, f"{where}.{name}") for name, value in given.items()}
     if isinstance(given, (list, tuple)) or (isinstance(given, str) and _is_many(hint)):
         items = given.split(",") if isinstance(given, str) else given
         wrap = Secret if Secret in options else str
@@ -171,6 +220,8 @@ def _convert(given: Any, hint: Any, where: str) -> Any:
         return container(wrap(text) for text in texts if text)
     if Secret in options and isinstance(given, str):
         return Secret(given)
+    if Path in options and isinstance(given, str):
+        return folder / given
     if bool in options and isinstance(given, str) and given.lower() in (*_TRUE, *_FALSE):
         return given.lower() in _TRUE
     if int in options and isinstance(given, str) and given.isdecimal():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import SettingsError
+from gateway.secret import Secret
 from gateway.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "gateway.toml"
@@ -66,6 +67,10 @@ def test_settings_print_no_secret():
         ('[toolkits]\nstrict = "maybe"', r"strict must be true or false"),
         ("[server\n", "not valid TOML"),
         ('[providers.hubspot]\nclient_secret_file = "missing"', "cannot read"),
+        ("providers = 1", r"\[providers\] must be a table"),
+        ("[tenants.acme.provider.hubspot]", r"\[tenants.acme\] has no setting 'provider'; it has providers"),
+        ("[tenants.acme.providers.hubspot]\nid = 1", r"\[tenants.acme.providers.hubspot\] has no setting 'id'"),
+        ("[providers.gitlab]\nvariables.host = 1", r"\[providers.gitlab\] variables.host must be text"),
     ],
 )
 def test_what_is_wrong_is_named_where_it_stands(config, text, says):
@@ -82,9 +87,51 @@ def test_the_example_configuration_is_valid_and_names_every_setting():
     text = EXAMPLE.read_text()
     assert tomllib.loads(text)
     for section in fields(Settings):
-        if section.name == "providers":
+        if section.default_factory is dict:  # providers and tenants: their tables are named by the operator
             continue
         table = text.split(f"\n[{section.name}]", 1)[1].split("\n[", 1)[0]
         for setting in fields(section.default_factory):
             assert setting.metadata["about"], f"{section.name}.{setting.name} has no sentence"
             assert f"# {setting.name}" in table, f"{section.name}.{setting.name} is not in the example"
+
+
+def test_a_tenant_has_its_own_providers_in_the_file_and_in_the_environment(config, tmp_path):
+    (tmp_path / "secret").write_text("theirs\n")
+    path = config("""
+[tenants.acme-corp.providers.hubspot]
+client_id = "file"
+client_secret_file = "secret"
+""")
+    environ = {
+        "ATP_GATEWAY_TENANTS__ACME_CORP__PROVIDERS__HUBSPOT__CLIENT_ID": "environment",
+        "ATP_GATEWAY_TENANTS__OTHER__PROVIDERS__ZENDESK__VARIABLES__SUBDOMAIN": "acme",
+        "ATP_GATEWAY_PROVIDERS__SALESFORCE__VARIABLES__LOGIN_HOST": "test.salesforce.com",
+        "ATP_GATEWAY_PROVIDERS__GITHUB_APP__TESTING": "yes",
+    }
+
+    settings = load_settings(path, environ)
+
+    hubspot = settings.tenants["acme-corp"]["hubspot"]
+    assert hubspot.client_id == "environment"
+    assert hubspot.client_secret == Secret("theirs")
+    assert settings.tenants["other"]["zendesk"].variables == {"subdomain": "acme"}
+    assert settings.providers["salesforce"].variables == {"login_host": "test.salesforce.com"}
+    assert settings.providers["github-app"].testing
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TENANTS__ACME",
+        "TENANTS__ACME__PROVIDERS__HUBSPOT",
+        "TENANTS__ACME__VAULT__KEY__X",
+        "TENANTS____PROVIDERS__A__B",
+    ],
+)
+def test_a_tenants_variable_that_says_too_little_is_refused_with_the_shape_it_should_have(name):
+    with pytest.raises(SettingsError, match="TENANTS__<TENANT>__PROVIDERS__<PROVIDER>__<SETTING>"):
+        load_settings(None, {f"ATP_GATEWAY_{name}": "x"})
+
+
+def test_a_folder_is_found_beside_the_file_that_names_it(config, tmp_path):
+    assert load_settings(config('[catalogue]\nfolder = "ours"'), {}).catalogue.folder == tmp_path / "ours"

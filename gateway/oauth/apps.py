@@ -1,22 +1,26 @@
 """Our registration at each provider: the catalogue's description joined with the operator's settings.
 
 A provider may be described by the catalogue, or in the settings alone: by its `issuer`, or by `authorization_url` and
-`token_url`. Errors name the exact setting and environment variable to fill in.
+`token_url`. A tenant may have a registration of its own, and variables of a provider's addresses may be left to each
+person. Errors name the exact setting and environment variable to fill in.
 
 Below: providers, discovery. Above: client, flows, broker.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ProviderNotConfiguredError, ProviderUnavailableError, SettingsError, UnknownProviderError
+from gateway.providers.addresses import check_url
 from gateway.providers.catalogue import Catalogue
-from gateway.providers.provider import ClientAuth, Provider, check_url
+from gateway.providers.provider import ClientAuth, Provider, Variable
 from gateway.providers.reader import read_provider
 from gateway.secret import Secret
+from gateway.types import CredentialKind
 
 if TYPE_CHECKING:  # the settings are read from here on every start, and need no HTTP client
     from gateway.oauth.discovery import Discovery
@@ -24,7 +28,12 @@ if TYPE_CHECKING:  # the settings are read from here on every start, and need no
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """One `[providers.NAME]` table. `variables` are the catalogue's own, such as Salesforce's `login_host`."""
+    """One `[providers.NAME]` table. `variables` are the catalogue's own, such as Salesforce's `login_host`.
+
+    `allowed_hosts` are the hosts, beside the vendor's, that a self-hosted product may be at. `testing`: the provider
+    has not published our app yet, so that grants end early (Google: after 7 days). `sandbox` means the provider's test
+    environment. `service_account` is the key, as the provider hands it out, for tools that act for nobody.
+    """
 
     client_id: str | None = None
     client_secret: Secret | None = None
@@ -36,6 +45,21 @@ class ProviderSettings:
     token_url: str | None = None
     token_auth_method: ClientAuth | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    allowed_hosts: frozenset[str] = frozenset()
+    testing: bool = False
+    sandbox: bool = False
+    service_account: Secret | None = None
+
+    def over(self, common: ProviderSettings) -> ProviderSettings:
+        """A tenant's table over the one for all: what it leaves out is the common one's.
+
+        But for secrets, wherever it names a registration or a server of its own: the common ones belong to another.
+        """
+        alone = any((self.client_id, self.issuer, self.authorization_url, self.token_url))
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        own = {"client_id", "client_secret", "service_account", "testing", "sandbox"} if alone else set()
+        given = {name: value for name, value in given.items() if value or name in own}
+        return replace(common, **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +71,8 @@ class ProviderApp:
     client_secret: Secret | None
     scopes: frozenset[str]
     optional_scopes: frozenset[str] = frozenset()
+    testing: bool = False
+    service_account: Secret | None = None
 
     @property
     def auth_method(self) -> ClientAuth:
@@ -54,16 +80,25 @@ class ProviderApp:
         return self.provider.token_auth_method if self.client_secret else "none"
 
 
+Configured = Mapping[str, ProviderSettings]
+"""Provider's name to its table."""
+
+
 class Apps:
     """Finds our registration at a provider. `discovery` is needed for those that are configured by issuer."""
 
     def __init__(
-        self, catalogue: Catalogue, configured: Mapping[str, ProviderSettings], discovery: Discovery | None = None
+        self,
+        catalogue: Catalogue,
+        configured: Configured,
+        discovery: Discovery | None = None,
+        tenants: Mapping[str, Configured] | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._configured = configured
         self._discovery = discovery
-        self._described: dict[str, Provider] = {}
+        self._tenants = tenants or {}
+        self._described: dict[tuple[str, str], Provider] = {}
 
     def display_name(self, provider_id: str) -> str:
         """The provider's name as a person knows it; for one that nobody described, its id."""
@@ -73,62 +108,130 @@ class Apps:
         known = self._catalogue.find(provider_id)
         return known.name if known else provider_id
 
-    def find(self, provider_id: str) -> Provider | None:
-        """The description without asking the issuer for anything, or None. SettingsError where it is broken."""
-        if provider_id not in self._described:
-            settings = self._configured.get(provider_id, ProviderSettings())
-            described = _described(provider_id, self._catalogue.find(provider_id), settings)
-            if described is None:
-                return None
-            self._described[provider_id] = described
-        return self._described[provider_id]
+    def find(self, provider_id: str, tenant: str = "default") -> Provider | None:
+        """The description without asking the issuer for anything, or None. SettingsError where it is broken.
+
+        Variables that are left to each person still stand in its addresses as `{name}`.
+        """
+        described = self._describe(provider_id, tenant)
+        settings = self.settings(provider_id, tenant)
+        return described and _filled(described, settings, {}, complete=False)
+
+    def settings(self, provider_id: str, tenant: str = "default") -> ProviderSettings:
+        """The operator's table for a provider, with the tenant's over it; an empty one where there is none."""
+        common = self._configured.get(provider_id, ProviderSettings())
+        own = self._tenants.get(tenant, {}).get(provider_id)
+        return own.over(common) if own else common
+
+    def asks(self, provider_id: str, tenant: str = "default") -> Mapping[str, Variable]:
+        """The variables that each person has to fill in, because neither the operator nor a default does."""
+        described = self._describe(provider_id, tenant)
+        if described is None:
+            return {}
+        settings = self.settings(provider_id, tenant)
+        return {
+            name: about
+            for name, about in described.variables.items()
+            if name not in settings.variables
+            and (about.default is None or (about.self_hosted and settings.allowed_hosts))
+        }
 
     async def get(
-        self, provider_id: str, *, tenant: str = "default", variables: Mapping[str, str] | None = None
+        self,
+        provider_id: str,
+        *,
+        tenant: str = "default",
+        variables: Mapping[str, str] | None = None,
+        kind: CredentialKind = CredentialKind.OAUTH2,
     ) -> ProviderApp:
         """A tenant's registration there. `variables` are the parts of its addresses that one person filled in.
 
+        The operator's own choice of a variable wins. With None, because nobody was asked yet, they stay open.
         UnknownProviderError, ProviderNotConfiguredError, SettingsError for a variable, or what discovery raises.
         """
-        provider = self.find(provider_id)
-        if provider is None:
-            raise UnknownProviderError(
-                f"No provider is called {provider_id}. Known are {', '.join(self._catalogue.names())}. To add one, "
-                f"set issuer, or authorization_url and token_url, under [providers.{provider_id}] in gateway.toml."
-            )
-        settings = self._configured.get(provider_id, ProviderSettings())
-        if not settings.client_id:
-            raise _not_configured(provider, "client_id")
-        if provider.needs_client_secret and not settings.client_secret:
-            raise _not_configured(provider, "client_secret")
+        described = self._describe(provider_id, tenant)
+        if described is None:
+            raise self._unknown(provider_id)
+        settings = self.settings(provider_id, tenant)
+        if missing := _missing(described, settings, kind):
+            raise self._not_configured(described, missing, tenant)
+        provider = _filled(described, settings, variables or {}, complete=variables is not None)
         if provider.needs_discovery:
             provider = await self._discovered(provider)
         return ProviderApp(
             provider,
-            settings.client_id,
+            settings.client_id or "",
             settings.client_secret,
             settings.scopes | set(provider.scopes.default),
             settings.optional_scopes,
+            settings.testing,
+            settings.service_account,
         )
+
+    def _describe(self, provider_id: str, tenant: str) -> Provider | None:
+        """Catalogue and settings as one description, its variables not yet filled in."""
+        key = (tenant if provider_id in self._tenants.get(tenant, {}) else "", provider_id)
+        if key not in self._described:
+            settings = self.settings(provider_id, tenant)
+            described = _described(provider_id, self._catalogue.find(provider_id), settings)
+            if described is None:
+                return None
+            self._described[key] = described
+        return self._described[key]
 
     async def _discovered(self, provider: Provider) -> Provider:
         if self._discovery is None:
             raise ProviderUnavailableError(f"{provider.name}'s endpoints cannot be looked up from here.")
         return await self._discovery.complete(provider)
 
+    def _unknown(self, provider_id: str) -> UnknownProviderError:
+        near = difflib.get_close_matches(provider_id, self._catalogue.names(), n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        return UnknownProviderError(
+            f"No provider is called {provider_id}.{hint} `atp-gateway providers list` shows those that are known. To "
+            f"add one, set issuer, or authorization_url and token_url, under [providers.{provider_id}] in gateway.toml."
+        )
+
+    def _not_configured(self, provider: Provider, key: str, tenant: str) -> ProviderNotConfiguredError:
+        own = provider.id in self._tenants.get(tenant, {})
+        place = place_of(provider.id, tenant if own else None)
+        register = f" Register an app first: {provider.docs}" if provider.docs else ""
+        return ProviderNotConfiguredError(
+            f"{provider.name} is not set up on this gateway. Set {key} under [{place}] in gateway.toml, "
+            f"or the environment variable {variable_of(place, key)}.{register}"
+        )
+
+
+def place_of(provider_id: str, tenant: str | None = None) -> str:
+    """The table of the settings that a provider's registration stands in."""
+    return f"tenants.{tenant}.providers.{provider_id}" if tenant else f"providers.{provider_id}"
+
+
+def variable_of(place: str, key: str) -> str:
+    """The environment variable of a key in such a table."""
+    return "ATP_GATEWAY_" + "__".join([*place.split("."), key]).upper().replace("-", "_")
+
+
+def _missing(provider: Provider, settings: ProviderSettings, kind: CredentialKind) -> str | None:
+    """The setting without which this kind of credential cannot be had, or None."""
+    if kind is CredentialKind.SERVICE_ACCOUNT:
+        return None if settings.service_account else "service_account"
+    if not settings.client_id:
+        return "client_id"
+    needs_secret = provider.needs_client_secret or kind is CredentialKind.CLIENT_CREDENTIALS
+    return "client_secret" if needs_secret and not settings.client_secret else None
+
 
 def _described(provider_id: str, known: Provider | None, settings: ProviderSettings) -> Provider | None:
-    """Catalogue and settings as one description.
-
-    Another `issuer` or `token_url` than the catalogue's is another authorization server: what the catalogue says about
-    revocation, introspection and identity would send its tokens to the wrong one, and is left out.
+    """Another `issuer` or `token_url` than the catalogue's is another authorization server: what the catalogue says
+    about revocation, introspection and identity would send its tokens to the wrong one, and is left out.
     """
     moved = _given(issuer=settings.issuer, token_url=settings.token_url)
     given = _given(authorization_url=settings.authorization_url, token_auth_method=settings.token_auth_method, **moved)
     if known is not None and not moved:
         if settings.authorization_url:
             check_url(settings.authorization_url, f"[providers.{provider_id}] authorization_url")
-        return replace(known, **given).at(settings.variables)
+        return replace(known.in_sandbox() if settings.sandbox else known, **given)
     if not moved and not settings.authorization_url:
         return None
     if settings.variables:
@@ -138,14 +241,18 @@ def _described(provider_id: str, known: Provider | None, settings: ProviderSetti
     return replace(described, scopes=known.scopes) if known else described
 
 
+def _filled(provider: Provider, settings: ProviderSettings, theirs: Mapping[str, str], *, complete: bool) -> Provider:
+    """The operator's own variables win, and what a person says of others than the provider's is not heard.
+
+    A host that the operator chose is allowed by that.
+    """
+    heard = {name: value for name, value in theirs.items() if name in provider.variables}
+    return provider.at(
+        {**heard, **settings.variables},
+        allowed_hosts=settings.allowed_hosts | set(settings.variables.values()),
+        complete=complete,
+    )
+
+
 def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _not_configured(provider: Provider, key: str) -> ProviderNotConfiguredError:
-    variable = f"ATP_GATEWAY_PROVIDERS__{provider.id.upper().replace('-', '_')}__{key.upper()}"
-    register = f" Register an app first: {provider.docs}" if provider.docs else ""
-    return ProviderNotConfiguredError(
-        f"{provider.name} is not set up on this gateway. Set {key} under [providers.{provider.id}] in gateway.toml, "
-        f"or the environment variable {variable}.{register}"
-    )

@@ -26,14 +26,19 @@ class Catalogue:
         self._files = files
 
     @classmethod
-    def load(cls, *extra: Mapping[str, Mapping[str, Any]]) -> Catalogue:
-        """The shipped providers, and tables of further ones by name. Raises SettingsError for a broken table."""
+    def load(cls, *extra: Mapping[str, Mapping[str, Any]], folder: Path | None = None) -> Catalogue:
+        """The shipped providers, those of the operator's `folder`, and tables of further ones by name.
+
+        Raises SettingsError for a broken table, or a folder that is none.
+        """
         own = {
             name: read_provider(name, table, f"[providers.{name}]")
             for tables in extra
             for name, table in tables.items()
         }
-        return cls(own, {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))})
+        if folder is not None and not folder.is_dir():
+            raise SettingsError(f"[catalogue] folder: {folder} is not a folder. Create it, or correct the path.")
+        return cls(own, {**_files_in(SHIPPED), **(_files_in(folder) if folder else {})})
 
     def names(self) -> list[str]:
         """Every provider's name, sorted."""
@@ -44,6 +49,10 @@ class Catalogue:
         if provider_id not in self._known and provider_id in self._files:
             self._known[provider_id] = _read_file(provider_id, self._files[provider_id])
         return self._known.get(provider_id)
+
+
+def _files_in(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in folder.glob("*.toml")}
 
 
 def _read_file(provider_id: str, path: Path) -> Provider:

@@ -10,11 +10,12 @@ import difflib
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gateway.errors import SettingsError
-from gateway.providers.provider import Provider, Variable, check_url
+from gateway.providers.addresses import check_url, fill, names_in
+from gateway.providers.provider import Provider
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -78,14 +79,14 @@ def _plain(kind: type, value: Any, where: str, key: str, expected: str | None = 
 
 def _check(provider: Provider, where: str) -> None:
     """What the types cannot say: addresses are safe, patterns compile, there is a way to the endpoints."""
-    for name, about in provider.variables.items():
-        _check_pattern(about.pattern, where, f"variables.{name}.pattern")
-    for name, pattern in provider.extras.items():
-        _check_pattern(pattern, where, f"extras.{name}")
+    for key, pattern in _patterns(provider).items():
+        _check_pattern(pattern, where, key)
     if provider.needs_discovery and not provider.issuer:
         raise SettingsError(f"{where}: give issuer, or authorization_url and token_url.")
-    for key, url in _addresses(_sample(provider)).items():
-        check_url(url, f"{where}: {key}")
+    for key, url in _addresses(provider).items():
+        if unknown := names_in(url) - _names(provider):
+            raise SettingsError(f"{where}: {key} holds {{{min(unknown)}}}, which is neither a variable nor an extra.")
+        check_url(fill(url, _sample(provider)), f"{where}: {key}")
     source = provider.identity.source if provider.identity else None
     if source == "introspection" and not provider.introspection:
         raise SettingsError(f'{where}: identity.source = "introspection" needs introspection.url.')
@@ -93,34 +94,70 @@ def _check(provider: Provider, where: str) -> None:
         raise SettingsError(f'{where}: identity.source = "userinfo" needs userinfo_url.')
     if provider.identity and not provider.identity.account_id:
         raise SettingsError(f"{where}: identity.account_id must name at least one claim.")
+    for name in provider.redirect.variables.keys() - provider.variables.keys():
+        raise SettingsError(f"{where}: redirect.variables.{name} fills a variable that does not exist.")
+
+
+def _patterns(provider: Provider) -> dict[str, str]:
+    identity = provider.identity.extras if provider.identity else {}
+    lookup = provider.lookup.extras if provider.lookup else {}
+    own = provider.client_credentials.variables if provider.client_credentials else {}
+    return {
+        **{f"variables.{name}.pattern": about.pattern for name, about in provider.variables.items()},
+        **{f"client_credentials.variables.{name}.pattern": about.pattern for name, about in own.items()},
+        **{f"extras.{name}": pattern for name, pattern in provider.extras.items()},
+        **{f"identity.extras.{name}": pattern for name, pattern in identity.items()},
+        **{f"lookup.extras.{name}.pattern": extra.pattern for name, extra in lookup.items()},
+        **{f"redirect.extras.{name}": pattern for name, pattern in provider.redirect.extras.items()},
+        **{f"redirect.variables.{name}.pattern": found.pattern for name, found in provider.redirect.variables.items()},
+    }
 
 
 def _check_pattern(pattern: str, where: str, key: str) -> None:
     try:
-        re.compile(pattern)
+        compiled = re.compile(pattern)
     except re.error as error:
         raise SettingsError(f"{where}: {key} is not a regular expression: {error}.") from None
+    if key.startswith("redirect.variables.") and not compiled.groups:
+        raise SettingsError(f"{where}: {key} needs a group, (…), around the variable's value.")
 
 
-def _sample(provider: Provider) -> Provider:
-    """The provider as it is before the operator chose anything; variables without a default become a plain word."""
-    words = {
-        name: Variable(about.pattern if about.default else ".*", about.default or "x", about.prompt)
-        for name, about in provider.variables.items()
-    }
-    return replace(provider, variables=words).at({})
+def extra_names(provider: Provider) -> set[str]:
+    """The names under which a connection's extras are kept: the last word of each path."""
+    identity = provider.identity.extras if provider.identity else {}
+    lookup = provider.lookup.extras if provider.lookup else {}
+    paths = [*provider.extras, *identity, *lookup, *provider.redirect.extras]
+    return {path.rpartition(".")[2] for path in paths}
+
+
+def _names(provider: Provider) -> set[str]:
+    return {"client_id", "tid", *provider.variables, *extra_names(provider)}
+
+
+def _sample(provider: Provider) -> dict[str, str]:
+    """Something for each name, to look at an address before anybody chose anything."""
+    values = {name: about.default or "x" for name, about in provider.variables.items()}
+    return {"client_id": "id", "tid": "tid"} | dict.fromkeys(extra_names(provider), "https://x.example") | values
 
 
 def _addresses(provider: Provider) -> dict[str, str]:
     found = {
         "authorization_url": provider.authorization_url,
         "token_url": provider.token_url,
-        "issuer": (provider.issuer or "").replace("{tid}", "tid"),
+        "issuer": provider.issuer,
         "discovery_url": provider.discovery_url,
         "jwks_url": provider.jwks_url,
         "userinfo_url": provider.userinfo_url,
         "introspection.url": provider.introspection and provider.introspection.url,
         "revocation.url": provider.revocation and provider.revocation.url,
         "refresh.url": provider.refresh.url,
+        "long_lived.url": provider.long_lived and provider.long_lived.url,
+        "lookup.url": provider.lookup and provider.lookup.url,
+        "device.url": provider.device and provider.device.url,
+        "client_credentials.url": provider.client_credentials and provider.client_credentials.url,
+        "service_account.url": provider.service_account and provider.service_account.url,
+        "api.base_url": provider.api.base_url,
+        "access_page": provider.access_page,
+        "docs": provider.docs,
     }
     return {key: url for key, url in found.items() if url}

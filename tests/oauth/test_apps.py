@@ -13,6 +13,7 @@ from gateway.errors import (
 from gateway.oauth.apps import Apps, ProviderSettings
 from gateway.providers.catalogue import Catalogue
 from gateway.secret import Secret
+from gateway.types import CredentialKind
 
 SECRET = Secret("our secret")
 
@@ -39,9 +40,9 @@ async def test_what_is_missing_is_named_as_setting_and_as_variable(settings, key
     assert "https://developers.hubspot.com/" in str(missing.value)
 
 
-async def test_a_provider_that_nobody_described_is_unknown_and_the_known_ones_are_listed():
-    with pytest.raises(UnknownProviderError, match=r"google, hubspot, microsoft, salesforce.*\[providers\.acme\]"):
-        await apps().get("acme")
+async def test_a_provider_that_nobody_described_is_unknown_and_the_nearest_ones_are_named():
+    with pytest.raises(UnknownProviderError, match=r"Did you mean hubspot\?.*\[providers\.hubspott\]"):
+        await apps().get("hubspott")
     assert apps().display_name("acme") == "acme"
 
 
@@ -103,3 +104,63 @@ async def test_another_authorization_page_of_the_same_server_keeps_the_rest():
 
 async def test_the_secret_is_not_in_the_registrations_repr():
     assert "our secret" not in repr(await apps(hubspot=ProviderSettings("id", SECRET)).get("hubspot"))
+
+
+def registered(settings: dict[str, ProviderSettings], **tenants: dict[str, ProviderSettings]) -> Apps:
+    return Apps(Catalogue.load(), settings, tenants=tenants)
+
+
+COMMON = ProviderSettings("common", SECRET, scopes=frozenset({"crm.lists.read"}), service_account=SECRET)
+
+
+async def test_a_tenants_own_registration_is_used_for_it_and_for_nobody_else():
+    theirs = ProviderSettings("theirs", Secret("their secret"))
+    both = registered({"hubspot": COMMON}, acme={"hubspot": theirs})
+
+    acme = await both.get("hubspot", tenant="acme")
+    assert (acme.client_id, acme.client_secret) == ("theirs", Secret("their secret"))
+    assert "crm.lists.read" in acme.scopes
+    for tenant in ("default", "other"):
+        assert (await both.get("hubspot", tenant=tenant)).client_id == "common"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [ProviderSettings("theirs"), ProviderSettings(token_url="https://acme.example/t"), ProviderSettings(issuer="x")],
+    ids=["own client", "own token endpoint", "own issuer"],
+)
+def test_no_secret_goes_from_the_common_registration_to_a_tenants_own(own):
+    settings = registered({"hubspot": COMMON}, acme={"hubspot": own}).settings("hubspot", "acme")
+
+    assert settings.client_id == own.client_id
+    assert (settings.client_secret, settings.service_account) == (None, None)
+
+
+async def test_what_a_tenants_registration_lacks_is_named_where_it_belongs():
+    with pytest.raises(ProviderNotConfiguredError) as missing:
+        await registered({"hubspot": COMMON}, acme={"hubspot": ProviderSettings("theirs")}).get(
+            "hubspot", tenant="acme"
+        )
+
+    assert "client_secret under [tenants.acme.providers.hubspot]" in str(missing.value)
+    assert "ATP_GATEWAY_TENANTS__ACME__PROVIDERS__HUBSPOT__CLIENT_SECRET" in str(missing.value)
+
+
+async def test_a_tenant_may_change_a_part_and_share_the_registration():
+    own = ProviderSettings(scopes=frozenset({"crm.objects.deals.read"}))
+    app = await registered({"hubspot": COMMON}, acme={"hubspot": own}).get("hubspot", tenant="acme")
+
+    assert (app.client_id, app.client_secret) == ("common", SECRET)
+    assert "crm.objects.deals.read" in app.scopes
+
+
+async def test_a_service_account_needs_its_key_and_no_client():
+    app = await apps(google=ProviderSettings(service_account=SECRET)).get("google", kind=CredentialKind.SERVICE_ACCOUNT)
+    assert app.service_account == SECRET
+    with pytest.raises(ProviderNotConfiguredError, match=r"Set service_account under \[providers\.google\]"):
+        await apps(google=ProviderSettings("id", SECRET)).get("google", kind=CredentialKind.SERVICE_ACCOUNT)
+
+
+async def test_client_credentials_need_a_secret():
+    with pytest.raises(ProviderNotConfiguredError, match="Set client_secret"):
+        await apps(microsoft=ProviderSettings("id")).get("microsoft", kind=CredentialKind.CLIENT_CREDENTIALS)
