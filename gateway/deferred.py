@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.secret import Secret
 from gateway.settings import Settings, VaultKey
 from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.oauth.refresher import Refresher
     from gateway.oauth.upkeep import Upkeep
     from gateway.store.store import Store
+    from gateway.vault.keyring import Keyring
     from gateway.vault.vault import Vault
 
 _ROOMS = ("gateway.store.store", "gateway.vault.vault", "gateway.oauth.broker", "gateway.oauth.connections")
@@ -135,18 +135,9 @@ class DeferredAccounts:
         await asyncio.to_thread(_import_rooms)
         from gateway.oauth.http import ProviderTransport
         from gateway.store.store import Store
-        from gateway.vault.keyring import Keyring
-        from gateway.vault.vault import Vault
 
-        keys, source = await asyncio.to_thread(vault_keys, self._settings.vault)
-        vault = Vault(Keyring(keys))
         outside = self._outside or Outside(Store.open, ProviderTransport)
-        store = await outside.open_store(database_url(self._settings))
-        try:
-            await vault.check(store.marks.find, store.marks.put_if_absent, source=source)
-        except BaseException:
-            await store.close()
-            raise
+        store, vault = await open_vault(self._settings, self._clock, outside.open_store)
         accounts = self._wire(store, vault, outside.transport())
         if self.keep_up:
             accounts.upkeep.start()
@@ -206,8 +197,26 @@ def database_url(settings: Settings) -> str:
     return settings.database.url or f"sqlite:///{(folder / 'gateway.db').as_posix()}"
 
 
-def vault_keys(settings: VaultKey) -> tuple[list[Secret], str]:
-    """The key ring's keys and where the first is from: the settings; else a file, or the OS keyring.
+async def open_vault(
+    settings: Settings, clock: Clock, open_store: Callable[[str], Awaitable[Store]]
+) -> tuple[Store, Vault]:
+    """The database, and the vault that fits it. WrongVaultKeyError where none of the ring's keys does."""
+    from gateway.vault.data_keys import DataKeys
+    from gateway.vault.vault import Vault
+
+    keyring, source = await asyncio.to_thread(vault_ring, settings.vault)
+    store = await open_store(database_url(settings))
+    try:
+        vault = Vault(keyring, DataKeys(store.data_keys, keyring, clock))
+        await vault.check(store.marks, source=source)
+    except BaseException:
+        await store.close()
+        raise
+    return store, vault
+
+
+def vault_ring(settings: VaultKey) -> tuple[Keyring, str]:
+    """The key ring, and where its first key is from: the settings; else a file, or the OS keyring.
 
     A file that is there already wins: it was made when the keyring could not be had, and holds what sealed everything
     since. It is not in the database's folder: who gets hold of one is not to have the other with it.
@@ -216,10 +225,13 @@ def vault_keys(settings: VaultKey) -> tuple[list[Secret], str]:
 
     from gateway.vault import key_sources
 
-    if settings.key is not None:
-        return [settings.key, *settings.previous_keys], "[vault] key"
     path = Path(platformdirs.user_config_dir("atp-gateway", appauthor=False)) / "vault.key"
-    asks = settings.use_os_keyring and not path.exists()
-    if asks and (found := key_sources.os_keyring_key("atp-gateway", "vault")):
-        return [found, *settings.previous_keys], "the operating system's keyring"
-    return [key_sources.file_key(path), *settings.previous_keys], str(path)
+    token_file = Path(settings.transit_token_file) if settings.transit_token_file else None
+    asks = settings.key is None and settings.use_os_keyring and not path.exists()
+    if settings.key is not None:
+        first, source = settings.key, "[vault] key"
+    elif asks and (found := key_sources.os_keyring_key("atp-gateway", "vault")):
+        first, source = found, "the operating system's keyring"
+    else:
+        first, source = key_sources.file_key(path), str(path)
+    return key_sources.open_ring([first, *settings.previous_keys], token_file), source

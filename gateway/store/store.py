@@ -1,4 +1,4 @@
-"""One database, open: the four kinds of rows in it.
+"""One database, open: the rows in it.
 
 SQLite by default, PostgreSQL for teams; nothing above this module can tell which. Not a cache: every call is a
 query. Below: the `*_rows` modules. Above: oauth, and the composition, which opens and closes it.
@@ -14,10 +14,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from gateway.errors import SettingsError, StoreUnavailableError
 from gateway.store.audit_rows import AuditRows
 from gateway.store.connection_rows import ConnectionRows
+from gateway.store.data_key_rows import DataKeyRows
 from gateway.store.engine import Engines, postgres_engines, sqlite_engines
 from gateway.store.flow_rows import FlowRows
 from gateway.store.mark_rows import MarkRows
 from gateway.store.schema import bring_up_to_date
+from gateway.store.sealed_rows import SealedRows
 
 _FORMS = "Write sqlite:////absolute/path.db or postgresql://user@host/name."
 
@@ -31,6 +33,8 @@ class Store:
         self.flows = FlowRows(engines)
         self.audit = AuditRows(engines)
         self.marks = MarkRows(engines)
+        self.data_keys = DataKeyRows(engines)
+        self.sealed = SealedRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:
