@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.oauth.handover import Handover
     from gateway.oauth.http import ProviderTransport
     from gateway.oauth.refresher import Refresher
+    from gateway.oauth.revocations import Revocations
     from gateway.oauth.upkeep import Upkeep
     from gateway.store.store import Store
     from gateway.vault.keyring import Keyring
@@ -48,6 +49,7 @@ class Accounts:
     connections: Connections
     handover: Handover
     refresher: Refresher
+    revocations: Revocations
     transport: ProviderTransport
     upkeep: Upkeep
 
@@ -57,6 +59,7 @@ class Accounts:
         await self.flows.close()
         await self.refresher.close()
         await self.connections.close()
+        await self.revocations.close()
 
     async def close(self) -> None:
         """Close the ways out and the database."""
@@ -141,6 +144,7 @@ class DeferredAccounts:
         accounts = self._wire(store, vault, outside.transport())
         if self.keep_up:
             accounts.upkeep.start()
+            accounts.revocations.settle_soon()
         return accounts
 
     def _wire(self, store: Store, vault: Vault, transport: ProviderTransport) -> Accounts:
@@ -156,6 +160,7 @@ class DeferredAccounts:
         from gateway.oauth.identity import Accounts as Identities
         from gateway.oauth.live_tokens import LiveTokens
         from gateway.oauth.refresher import Refresher
+        from gateway.oauth.revocations import Revocations
         from gateway.oauth.upkeep import Upkeep
         from gateway.providers.catalogue import Catalogue
 
@@ -170,17 +175,19 @@ class DeferredAccounts:
             store.flows, grants, apps=apps, consent=consent, audit=audit, clock=clock, base_url=self._base_url
         )
         refresher = Refresher(rows, grants, apps=apps, client=client, audit=audit, clock=clock)
+        revocations = Revocations(store.revocations, rows, vault, apps=apps, client=client, audit=audit, clock=clock)
         return Accounts(
             store=store,
             vault=vault,
             apps=apps,
             flows=flows,
             broker=Broker(rows, grants, flows=flows, apps=apps, refresher=refresher, clock=clock),
-            connections=Connections(rows, grants, apps=apps, client=client, audit=audit),
+            connections=Connections(rows, grants, apps=apps, revocations=revocations, audit=audit),
+            revocations=revocations,
             handover=Handover(rows, grants, refresher, clock),
             refresher=refresher,
             transport=transport,
-            upkeep=Upkeep({"flows": flows.prune}),
+            upkeep=Upkeep({"flows": flows.prune, "revocations": revocations.settle}),
         )
 
 

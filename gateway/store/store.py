@@ -18,6 +18,7 @@ from gateway.store.data_key_rows import DataKeyRows
 from gateway.store.engine import Engines, postgres_engines, sqlite_engines
 from gateway.store.flow_rows import FlowRows
 from gateway.store.mark_rows import MarkRows
+from gateway.store.revocation_rows import RevocationRows
 from gateway.store.schema import bring_up_to_date
 from gateway.store.sealed_rows import SealedRows
 
@@ -35,6 +36,7 @@ class Store:
         self.marks = MarkRows(engines)
         self.data_keys = DataKeyRows(engines)
         self.sealed = SealedRows(engines)
+        self.revocations = RevocationRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:
