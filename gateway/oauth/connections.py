@@ -94,7 +94,7 @@ class Connections:
             provider=connection.provider,
             account=connection.account_id,
         )
-        provider = self._apps.find(connection.provider)
+        provider = self._apps.find(connection.provider, connection.principal.tenant)
         return Disconnected(
             replace(connection, sealed=b""),
             told,
@@ -117,7 +117,7 @@ class Connections:
 
     async def _prepared(self, connection: Connection) -> tuple[Revocation | None, Told]:
         """What to leave in the outbox; or, where there is nothing to ask the provider, why."""
-        provider = self._apps.find(connection.provider)
+        provider = self._apps.find(connection.provider, connection.principal.tenant)
         can_ask = provider is not None and (provider.revocation is not None or provider.needs_discovery)
         if connection.kind is not CredentialKind.OAUTH2 or not can_ask:
             return None, "unsupported"
