@@ -23,6 +23,20 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+class SharedClock:
+    """A clock put right by `ahead`: how far the one that all replicas share, the database's, is ahead of it.
+
+    Leases, and ends of tokens, that one machine wrote and another reads mean the same to both.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return self._clock.now() + self.ahead
+
+
 class MovableClock:
     """A clock that stands still until it is moved. Shipped for tests and for the demo's fast-forward."""
 

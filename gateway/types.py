@@ -116,13 +116,15 @@ class ConnectionStatus(StrEnum):
 class Connection:
     """The lasting link Principal x Provider x account. `sealed` is ciphertext that only the vault can open.
 
-    `version` grows with every change of the tokens. `lease_owner` and `lease_until` mark a refresh in progress, begun
-    at `refresh_started_at`; `refresh_not_before` is the back-off after `failures` failed ones in a row.
+    `version` grows with every change of the tokens, and `updated_at` is when they, or the status, last changed.
+    `lease_owner` and `lease_until` mark a refresh in progress; `refresh_started_at` is since when it is not known what
+    the provider did with our requests; `refresh_not_before` is the back-off after `failures` failed ones in a row.
 
     `requested` are the scopes that the last consent asked for, `scopes` those it granted. Of a person's accounts at a
     provider one is the default. `variables` are the parts of the provider's addresses that belong to this account,
     such as a Zendesk subdomain. `renew_at` is when a refresh is due although nobody calls, lest the grant die of
-    idleness; `ends_at` when the grant will end whatever we do; `warned_at` when the person was told so.
+    idleness; `ends_at` when the grant will end whatever we do; `warn_at` when the person is to be told so, `warned_at`
+    when they were.
     """
 
     id: str
@@ -149,6 +151,7 @@ class Connection:
     variables: Mapping[str, str] = field(default_factory=dict)
     renew_at: datetime | None = None
     ends_at: datetime | None = None
+    warn_at: datetime | None = None
     warned_at: datetime | None = None
 
 
@@ -176,12 +179,11 @@ class Revocation:
 class DataKey:
     """A key that seals one tenant's values, itself wrapped by a key of the ring, which `wrapped_by` names.
 
-    `generation` counts a tenant's keys from 1. The newest seals, all of them open. One is retired when no row needs it.
+    The newest that is not retired seals; all of them open.
     """
 
     id: str
     tenant: str
-    generation: int
     wrapped: bytes = field(repr=False)
     wrapped_by: str
     created_at: datetime

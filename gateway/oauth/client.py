@@ -28,7 +28,7 @@ from gateway.oauth.apps import ProviderApp
 from gateway.oauth.assertion import ServiceAccountKey, signed_assertion
 from gateway.oauth.client_auth import Format, proof
 from gateway.oauth.device_answer import DeviceAnswer, read_device_answer
-from gateway.oauth.http import TIMEOUT, ProviderTransport, json_object
+from gateway.oauth.http import TIMEOUT, LastLook, ProviderTransport, json_object
 from gateway.oauth.placeholders import filled, filled_url
 from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError, has_ended, read_answer, safe_detail
 from gateway.oauth.token_life import moment
@@ -101,10 +101,13 @@ class OAuthClient:
             answer = await self._swapped(app, provider.long_lived, answer)
         return await self._with_expiry(app, answer)
 
-    async def refresh(self, app: ProviderApp, tokens: TokenSet) -> TokenAnswer:
+    async def refresh(
+        self, app: ProviderApp, tokens: TokenSet, last_look: Callable[[], None] | None = None
+    ) -> TokenAnswer:
         """Renew an access token. Raises TokenEndpointError, REFUSED where there is nothing to renew it with.
 
-        A provider without refresh tokens swaps the access token itself, which must still live.
+        A provider without refresh tokens swaps the access token itself, which must still live. `last_look` is called
+        when the request is about to leave: what it raises stops it, and is raised here.
         """
         provider, refresh = app.provider, app.provider.refresh
         swaps = refresh.grant == "exchange"
@@ -115,7 +118,9 @@ class OAuthClient:
         params |= {refresh.token_param: token.reveal(), **refresh.params}
         if refresh.send_scope and tokens.scopes:
             params["scope"] = provider.scopes.join(tokens.scopes)
-        answer = await self._token(app, refresh.url or provider.token_url, params, token, method=refresh.method)
+        answer = await self._token(
+            app, refresh.url or provider.token_url, params, token, method=refresh.method, last_look=last_look
+        )
         return await self._with_expiry(app, answer)
 
     async def client_credentials(self, app: ProviderApp, scopes: frozenset[str]) -> TokenAnswer:
@@ -260,13 +265,13 @@ class OAuthClient:
                 )
         return cast("httpx2.Response", response)
 
-    def _client(self, app: ProviderApp) -> AsyncOAuth2Client:
+    def _client(self, app: ProviderApp, last_look: Callable[[], None] | None = None) -> AsyncOAuth2Client:
         secret = app.client_secret.reveal() if app.client_secret else None
         client = AsyncOAuth2Client(
             app.client_id,
             secret,
             token_endpoint_auth_method=app.auth_method,
-            transport=self._transport,
+            transport=LastLook(self._transport, last_look) if last_look else self._transport,
             timeout=self._timeout,
             follow_redirects=False,
             trust_env=False,
@@ -283,12 +288,13 @@ class OAuthClient:
         *sent: Secret,
         method: str = "POST",
         proves: bool = True,
+        last_look: Callable[[], None] | None = None,
     ) -> TokenAnswer:
         """One token request; its answer, read strictly. `sent` must not come back in a log."""
         answers: list[TokenAnswer] = []
         grant_type = params.pop("grant_type", "")
         code = params.pop("code", None)
-        async with self._watched(app, *sent), self._client(app) as client:
+        async with self._watched(app, *sent), self._client(app, last_look) as client:
             client.register_compliance_hook("access_token_response", _strict(app, self._clock.now(), answers))
             await client.fetch_token(
                 url,

@@ -16,9 +16,11 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from gateway.clock import Clock
 from gateway.errors import FlowError, GatewayError, ProviderMisconfiguredError, ProviderUnavailableError
 from gateway.oauth.apps import ProviderApp
 from gateway.oauth.client import OAuthClient
+from gateway.oauth.grant_life import of_new_grant
 from gateway.oauth.grants import Grants
 from gateway.oauth.identity import Accounts
 from gateway.oauth.redirect import check_signature, redirect_extras, redirect_scopes
@@ -51,7 +53,8 @@ def digest(value: str) -> str:
 class Consent:
     """Sends a browser to the provider, and makes a Connection of what it comes back with."""
 
-    def __init__(self, client: OAuthClient, accounts: Accounts, grants: Grants, vault: Vault) -> None:
+    def __init__(self, client: OAuthClient, accounts: Accounts, grants: Grants, vault: Vault, clock: Clock) -> None:
+        self._clock = clock
         self._client = client
         self._accounts = accounts
         self._grants = grants
@@ -89,7 +92,9 @@ class Consent:
         account = await self._accounts.identify(app, answer, _nonce(verifier), redirect_extras(app.provider, query))
         answer = replace(answer, extras=account.extras)
         tokens = answer.tokens(app.provider, flow.scopes | app.optional_scopes)
-        return await self._grants.put(flow.principal, flow.provider, flow.kind, account, tokens)
+        renewable = tokens.refresh_token is not None or app.provider.refresh.grant == "exchange"
+        life = of_new_grant(app, now=self._clock.now(), told=answer.grant_ends_at, renewable=renewable)
+        return await self._grants.put(flow.principal, flow.provider, flow.kind, account, tokens, life=life)
 
 
 def redirect_error(query: Mapping[str, str]) -> str | None:

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 from gateway.clock import Clock
 from gateway.errors import FlowError
+from gateway.oauth.grant_life import FOREVER, Lifespan
 from gateway.oauth.identity import Account
 from gateway.oauth.live_tokens import LiveTokens
 from gateway.store.connection_rows import ConnectionRows
-from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal, Revocation, TokenSet
+from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal, TokenSet
 from gateway.vault.vault import Binding, Vault
 
 _ATTEMPTS = 5
@@ -34,7 +35,7 @@ class Grants:
         return await self._vault.open_tokens(connection.sealed, _binding(connection))
 
     async def renewed(self, connection: Connection, tokens: TokenSet) -> Connection:
-        """The row with other tokens: active, one version on, sealed to it, without lease and back-off."""
+        """The row with other tokens: active, one version on, sealed to it, without lease, doubt and back-off."""
         fresh = replace(
             connection,
             scopes=tokens.scopes,
@@ -45,14 +46,23 @@ class Grants:
             version=connection.version + 1,
             lease_owner=None,
             lease_until=None,
+            refresh_started_at=None,
             refresh_not_before=None,
+            failures=0,
         )
         return replace(fresh, sealed=await self._vault.seal_tokens(tokens, _binding(fresh)))
 
     async def put(
-        self, principal: Principal, provider: str, kind: CredentialKind, account: Account, tokens: TokenSet
+        self,
+        principal: Principal,
+        provider: str,
+        kind: CredentialKind,
+        account: Account,
+        tokens: TokenSet,
+        *,
+        life: Lifespan = FOREVER,
     ) -> Connection:
-        """Keep a fresh grant. It is the person's current one at this provider from now on.
+        """Keep a fresh grant, whose life is foreseen to be `life`. It is the person's current one at this provider.
 
         The same account's row takes the new tokens. Another account gets its own row. `version` is 1 for a new row.
         """
@@ -60,25 +70,25 @@ class Grants:
             former = await self._rows.find_account(principal, provider, account.id)
             if former is not None and await self._is_current(former, kind):
                 renewed = replace(
-                    await self.renewed(former, tokens), kind=kind, account_label=account.label or former.account_label
+                    life.on(await self.renewed(former, tokens)),
+                    kind=kind,
+                    account_label=account.label or former.account_label,
                 )
                 kept = await self._rows.replace(renewed, expected_version=former.version)
             else:
                 # A row of an account that was connected before another one: the newest row is the current one.
                 if former is not None:
                     await self._rows.drop(principal, former.id)
-                renewed = await self._new(principal, provider, kind, account, tokens)
+                renewed = life.on(await self._new(principal, provider, kind, account, tokens))
                 kept = await self._rows.insert(renewed)
             if kept:
                 self.live.forget(principal, provider)
                 return renewed
         raise FlowError("This account is being connected somewhere else at the same time. Start again.")
 
-    async def drop(self, connection: Connection, revocation: Revocation | None = None) -> bool:
-        """Forget the row and its tokens, and leave `revocation` in the outbox. False if it was gone, or has changed."""
-        dropped = await self._rows.drop(
-            connection.principal, connection.id, version=connection.version, revocation=revocation
-        )
+    async def drop(self, connection: Connection) -> bool:
+        """Forget the row and its tokens. False if it was gone."""
+        dropped = await self._rows.drop(connection.principal, connection.id)
         self.live.forget(connection.principal, connection.provider)
         return dropped
 

@@ -16,7 +16,7 @@ import logging
 import re
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -73,6 +73,27 @@ class ProviderTransport(httpx2.AsyncBaseTransport):
         """Close the pool. For the end of the process."""
         if self._pool is not None:
             await self._pool.aclose()
+
+
+class LastLook(httpx2.AsyncBaseTransport):
+    """The same way out, with a last look: `look` is called when the connection stands and the first byte is about to
+    leave, after which nothing of the request can be taken back. What it raises stops the request.
+    """
+
+    def __init__(self, transport: ProviderTransport, look: Callable[[], None]) -> None:
+        self._transport = transport
+        self._look = look
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.extensions = {**request.extensions, "trace": self._traced}
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """A client was closed; the pool stays."""
+
+    async def _traced(self, event: str, _info: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            self._look()
 
 
 _FRAMING = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}

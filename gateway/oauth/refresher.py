@@ -1,40 +1,42 @@
 """One refresh at a time for each connection, in this process and among all that share the database.
 
 In this process: one detached task for each connection, which all callers wait for and no caller can cancel. Among
-processes: a lease in the row, taken by compare-and-set and longer than the request can last. The request is made
-outside any transaction, and the answer is committed under the row's version, so that a loser can never put an older
-token in a newer one's place. Of a failure only a definite no from the provider changes the connection's status.
+processes: a lease in the row, taken by compare-and-set and longer than the request can last (`leases`). The request is
+made outside any transaction, and the answer is committed under the row's version, so that a loser can never put an
+older token in a newer one's place. What a failure means is decided in `setbacks`; only a definite no from the provider
+changes the connection's status.
 
-Below: grants, client, store. Above: broker.
+Below: leases, setbacks, grants, client, store. Above: broker, keep_alive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import secrets
-import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway.audit import AuditLog
 from gateway.clock import Clock
-from gateway.errors import GatewayError, ProviderMisconfiguredError, ProviderUnavailableError
+from gateway.errors import ProviderUnavailableError
 from gateway.oauth.apps import Apps, ProviderApp
+from gateway.oauth.backoff import in_words
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.detached import Detached
+from gateway.oauth.grant_life import of_renewed_grant
 from gateway.oauth.grants import Grants
-from gateway.oauth.token_answer import ErrorKind, TokenEndpointError
-from gateway.store.connection_rows import ConnectionRows
-from gateway.types import Connection, ConnectionStatus, TokenSet
+from gateway.oauth.leases import BusyError, Lease, Leases, TooLateError
+from gateway.oauth.setbacks import Setbacks
+from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError
+from gateway.providers.grant_types import Refresh
+from gateway.store.lease_rows import LeaseRows
+from gateway.types import Connection, CredentialKind, TokenSet
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=30)
-_SENT_WITHIN = 15.0  # seconds of a lease after which a request is no longer begun: the rest is for the answer
-_WAIT_FOR_OTHERS = 20.0  # seconds
-_LONGEST_BACKOFF = 300.0  # seconds
-_MISCONFIGURED_FOR = timedelta(seconds=60)
+_CALLERS_PATIENCE = 25.0  # seconds
+_SOON = timedelta(seconds=1)
+_WAKINGS = 3  # times that a process may find itself stopped over one refresh
 _COMMIT_PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 10.0, 15.0, 25.0)  # seconds: a minute in all
 
 
@@ -42,9 +44,11 @@ class Refresher:
     """Renews connections' tokens."""
 
     def __init__(
-        self, rows: ConnectionRows, grants: Grants, *, apps: Apps, client: OAuthClient, audit: AuditLog, clock: Clock
+        self, rows: LeaseRows, grants: Grants, *, apps: Apps, client: OAuthClient, audit: AuditLog, clock: Clock
     ) -> None:
         self._rows = rows
+        self._leases = Leases(rows, clock)
+        self._setbacks = Setbacks(rows, audit, clock)
         self._grants = grants
         self._apps = apps
         self._client = client
@@ -52,8 +56,6 @@ class Refresher:
         self._clock = clock
         self._detached = Detached()
         self._running: dict[str, asyncio.Task[Connection | None]] = {}
-        self._failures: dict[str, int] = {}
-        self._misconfigured: dict[str, tuple[datetime, str]] = {}
 
     def start(self, connection: Connection) -> asyncio.Task[Connection | None]:
         """See to it that a refresh of this connection is under way."""
@@ -64,12 +66,40 @@ class Refresher:
             task.add_done_callback(lambda _: self._running.pop(connection.id, None))
         return task
 
+    def start_ahead(self, connection: Connection) -> datetime:
+        """The same for a token that still lives, so that nobody waits. When there may be news: look again then."""
+        now = self._clock.now()
+        if connection.refresh_not_before is not None and connection.refresh_not_before > now:
+            return connection.refresh_not_before
+        self.start(connection)
+        return now + _SOON
+
     async def refreshed(self, connection: Connection) -> Connection | None:
         """The row as it is after a refresh, whoever made it: active, or in need of a new consent. None: it is gone.
 
         Raises ProviderUnavailableError or ProviderMisconfiguredError, and leaves the connection as it was.
         """
-        return await asyncio.shield(self.start(connection))
+        try:
+            async with asyncio.timeout(_CALLERS_PATIENCE) as deadline:
+                return await asyncio.shield(self.start(connection))
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise self._unavailable(connection, _SOON) from None
+
+    def can_renew(self, connection: Connection, tokens: TokenSet) -> bool:
+        """Whether there is anything to renew these tokens with."""
+        provider = self._apps.find(connection.provider)
+        if connection.kind is not CredentialKind.OAUTH2 or provider is None or provider.refresh.grant == "none":
+            return False
+        return tokens.refresh_token is not None or provider.refresh.grant == "exchange"
+
+    async def give_up(self, connection: Connection, reason: str) -> Connection | None:
+        """The provider refused tokens that cannot be renewed: a new consent is needed. The row as it is then."""
+        if await self._rows.give_up(connection, reason=reason, now=self._clock.now()):
+            self._grants.live.forget(connection.principal, connection.provider)
+            self._record(connection, "connection.needs_reauth", "token_refused")
+        return await self._rows.read(connection)
 
     async def close(self, seconds: float = 15.0) -> None:
         """Wait for refreshes under way: an answer that nobody commits is a lost token."""
@@ -77,126 +107,104 @@ class Refresher:
 
     async def _refresh(self, seen: Connection) -> Connection | None:
         app = await self._apps.get(seen.provider, tenant=seen.principal.tenant, variables=seen.variables)
-        self._raise_if_misconfigured(app)
+        self._setbacks.raise_if_hopeless(app, seen)
         tokens = await self._grants.open(seen)
-        owner, began = secrets.token_hex(8), time.monotonic()
-        if not await self._claim(seen, owner, began):
-            return await self._rows.find_by_id(seen.principal, seen.id)
+        for _ in range(_WAKINGS):
+            lease = await self._claim(app, seen)
+            if lease is None:
+                return await self._rows.read(seen)
+            try:
+                return await self._renew(app, lease, tokens)
+            except TooLateError:
+                log.warning("this process stood still; whether connection %s was refreshed meanwhile is seen", seen.id)
+                await self._leases.give_back(lease)
+        raise self._unavailable(seen, _SOON)
+
+    async def _claim(self, app: ProviderApp, seen: Connection) -> Lease | None:
         try:
-            answer = await self._client.refresh(app, tokens)
+            lease = await self._leases.claim(seen)
+        except BusyError as busy:
+            raise self._unavailable(seen, busy.wait) from None
+        if lease is not None and (wait := self._setbacks.enter(app)):
+            await self._leases.give_back(lease)
+            raise self._unavailable(seen, wait)
+        return lease
+
+    async def _renew(self, app: ProviderApp, lease: Lease, tokens: TokenSet) -> Connection | None:
+        """Ask the provider with the refresh token; after a definite no, perhaps once more with the one before it."""
+        try:
+            return await self._ask_and_commit(app, lease, tokens)
         except TokenEndpointError as error:
-            return await self._failed(app, seen, owner, error)
-        self._failures.pop(seen.id, None)
-        self._misconfigured.pop(seen.provider, None)
-        return await self._commit(seen, owner, answer.tokens(app.provider, tokens.scopes, tokens))
+            refusal = error
+        if refusal.kind is not ErrorKind.REFUSED:
+            return await self._setbacks.endured(app, lease, refusal)
+        row = await self._rows.read(lease.row)
+        if row is None or row.version != lease.row.version:
+            return row  # the no was about older tokens
+        if (former := predecessor(app.provider.refresh, tokens, self._clock.now())) is not None:
+            try:
+                return await self._ask_and_commit(app, lease, former)
+            except TokenEndpointError as error:
+                if error.kind is not ErrorKind.REFUSED:
+                    return await self._setbacks.endured(app, lease, error)
+        await self._setbacks.refused(app, lease, refusal)
+        self._grants.live.forget(lease.row.principal, lease.row.provider)
+        return await self._rows.read(lease.row)
 
-    async def _claim(self, seen: Connection, owner: str, began: float) -> bool:
-        """Take the lease. False once the row has changed instead, because somebody else refreshed it."""
-        while True:
-            now, asked = self._clock.now(), time.monotonic()
-            claimed = await self._rows.claim_lease(
-                seen.id, version=seen.version, owner=owner, now=now, until=now + LEASE
-            )
-            if claimed and time.monotonic() - asked < _SENT_WITHIN:
-                return True
-            row = await self._rows.find_by_id(seen.principal, seen.id)
-            if row is None or row.version != seen.version or row.status is not ConnectionStatus.ACTIVE:
-                return False
-            if row.refresh_not_before and row.refresh_not_before > now:
-                raise self._unavailable(seen, row.refresh_not_before - now)
-            if time.monotonic() - began > _WAIT_FOR_OTHERS:
-                raise self._unavailable(seen, LEASE)
-            await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - spreads waiters, hides nothing
+    async def _ask_and_commit(self, app: ProviderApp, lease: Lease, tokens: TokenSet) -> Connection | None:
+        answer = await self._client.refresh(app, tokens, last_look=lease.look)
+        self._setbacks.answered(app)
+        return await self._commit(app, lease.row, answer, tokens)
 
-    async def _commit(self, seen: Connection, owner: str, tokens: TokenSet) -> Connection | None:
+    async def _commit(
+        self, app: ProviderApp, held: Connection, answer: TokenAnswer, used: TokenSet
+    ) -> Connection | None:
         """Store the answer. The provider may have made the former refresh token worthless: give up last."""
-        renewed = await self._grants.renewed(seen, tokens)
+        now = self._clock.now()
+        life = of_renewed_grant(app, held, now=now, told=answer.grant_ends_at)
+        tokens = succession(answer.tokens(app.provider, used.scopes, used), used, now)
+        renewed = life.on(await self._grants.renewed(held, tokens))
+        stored = await self._stored(renewed, held.version)
+        self._grants.live.forget(held.principal, held.provider)
+        if not stored:
+            log.warning("connection %s changed while it was refreshed; the newer row stays", held.id)
+            return await self._rows.read(held)
+        self._record(held, "connection.refreshed", "done")
+        return renewed
+
+    async def _stored(self, renewed: Connection, expected_version: int) -> bool:
         for pause in (*_COMMIT_PAUSES, None):
             try:
-                # Where the lease was taken over, the version still decides: an unmoved row has no newer tokens.
-                stored = await self._rows.complete_refresh(
-                    renewed, owner=owner, expected_version=seen.version
-                ) or await self._rows.replace(renewed, expected_version=seen.version)
-                break
+                return await self._rows.complete(renewed, expected_version=expected_version)
             except Exception:  # whatever ails the database: this is the only copy of a token that may be rotated
                 if pause is None:
                     raise
-                log.exception("refreshed tokens of connection %s could not be stored yet; trying again", seen.id)
+                log.exception("refreshed tokens of connection %s could not be stored yet; trying again", renewed.id)
                 await asyncio.sleep(pause)
-        self._grants.live.forget(seen.principal, seen.provider)
-        if not stored:
-            log.warning("connection %s changed while it was refreshed; the newer row stays", seen.id)
-            return await self._rows.find_by_id(seen.principal, seen.id)
-        self._record(seen, "connection.refreshed", "done")
-        return renewed
+        raise AssertionError("the last attempt returns or raises")
 
-    async def _failed(
-        self, app: ProviderApp, seen: Connection, owner: str, error: TokenEndpointError
-    ) -> Connection | None:
-        match error.kind:
-            case ErrorKind.REFUSED:
-                return await self._refused(app, seen, owner, error)
-            case ErrorKind.MISCONFIGURED:
-                await self._release(seen, owner, None)
-                sentence = (
-                    f"{app.provider.name} does not accept this gateway's own registration ({error.code}). "
-                    f"The operator has to check client_id, client_secret and scopes under [providers.{seen.provider}]."
-                )
-                self._misconfigured[seen.provider] = (self._clock.now() + _MISCONFIGURED_FOR, sentence)
-                raise ProviderMisconfiguredError(sentence) from None
-            case ErrorKind.UNAVAILABLE:
-                failures = self._failures[seen.id] = self._failures.get(seen.id, 0) + 1
-                backoff = random.uniform(0.5, 1.0) * min(2.0**failures, _LONGEST_BACKOFF)  # noqa: S311 - as above
-                wait = error.retry_after or timedelta(seconds=backoff)
-                await self._release(seen, owner, self._clock.now() + wait)
-                raise self._unavailable(seen, wait) from None
-
-    async def _refused(
-        self, app: ProviderApp, seen: Connection, owner: str, error: TokenEndpointError
-    ) -> Connection | None:
-        """A definite no ends the connection, unless its row has moved on: then the no was about an older token."""
-        self._failures.pop(seen.id, None)
-        ended = await self._rows.fail_refresh(
-            seen.id,
-            owner=owner,
-            version=seen.version,
-            status=ConnectionStatus.NEEDS_REAUTH,
-            reason=_why(app, error),
-            not_before=None,
-            now=self._clock.now(),
-        )
-        self._grants.live.forget(seen.principal, seen.provider)
-        if ended:
-            self._record(seen, "connection.needs_reauth", error.code)
-        return await self._rows.find_by_id(seen.principal, seen.id)
-
-    async def _release(self, seen: Connection, owner: str, not_before: datetime | None) -> None:
-        await self._rows.fail_refresh(
-            seen.id,
-            owner=owner,
-            version=seen.version,
-            status=ConnectionStatus.ACTIVE,
-            reason=None,
-            not_before=not_before,
-            now=self._clock.now(),
-        )
-
-    def _raise_if_misconfigured(self, app: ProviderApp) -> None:
-        until, sentence = self._misconfigured.get(app.provider.id, (None, ""))
-        if until is not None and self._clock.now() < until:
-            raise ProviderMisconfiguredError(sentence)
-
-    def _unavailable(self, seen: Connection, wait: timedelta) -> GatewayError:
+    def _unavailable(self, seen: Connection, wait: timedelta) -> ProviderUnavailableError:
         return ProviderUnavailableError(
             f"{self._apps.display_name(seen.provider)} does not renew the access right now. The connection is kept; "
-            f"try again in {max(1, round(wait.total_seconds()))} s."
+            f"try again in {in_words(wait)}."
         )
 
     def _record(self, seen: Connection, action: str, outcome: str) -> None:
         self._audit.record(seen.principal, action, outcome, provider=seen.provider, account=seen.account_id)
 
 
-def _why(app: ProviderApp, error: TokenEndpointError) -> str:
-    if error.code == "no_refresh_token":
-        return f"{app.provider.name} gave access for a limited time only, and it has ended."
-    return f"{app.provider.name} no longer accepts the connection ({error.code})."
+def predecessor(refresh: Refresh, tokens: TokenSet, now: datetime) -> TokenSet | None:
+    """The tokens with the refresh token before the present one, where the provider documents that it may still do."""
+    if tokens.previous_refresh_token is None or tokens.replaced_at is None:
+        return None
+    in_grace = now - tokens.replaced_at < timedelta(seconds=refresh.grace)
+    if not (refresh.grace_until_used or in_grace):
+        return None
+    return replace(tokens, refresh_token=tokens.previous_refresh_token)
+
+
+def succession(new: TokenSet, used: TokenSet, now: datetime) -> TokenSet:
+    """New tokens with the refresh token that they replace. The one before that is dropped: its successor was used."""
+    if new.refresh_token is None or new.refresh_token == used.refresh_token:
+        return new
+    return replace(new, previous_refresh_token=used.refresh_token, replaced_at=now)

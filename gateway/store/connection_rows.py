@@ -1,23 +1,21 @@
-"""Connections at rest: a person's links to accounts, and the lease that lets one process at a time refresh one.
+"""Connections at rest: a person's links to accounts.
 
-Every change of the tokens is a compare-and-set on `version`, so that of two writers one learns that it lost. The
-refresh itself happens in between, outside any transaction: `claim_lease`, call the provider, `complete_refresh` or
-`fail_refresh`. Not here: opening what is sealed (`gateway.vault`), or when to refresh (`gateway.oauth.broker`).
+Every change of the tokens is a compare-and-set on `version`, so that of two writers one learns that it lost. Not
+here: renewing tokens (`gateway.store.lease_rows`), or opening what is sealed (`gateway.vault`).
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, and_, bindparam, delete, select, update
 
 from gateway.store.engine import Engines
-from gateway.store.tables import CONNECTIONS, REVOCATIONS, belongs_to, from_row, person, to_columns
-from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal, Revocation
+from gateway.store.tables import CONNECTIONS, belongs_to, from_row, person, to_columns
+from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal
 
 _columns = CONNECTIONS.c
-_FREE = {"lease_owner": None, "lease_until": None, "refresh_not_before": None}
+_FREE = {
+    "lease_owner": None, "lease_until": None, "refresh_started_at": None, "refresh_not_before": None, "failures": 0,
+}  # fmt: skip
 _IDENTITY = frozenset({"id", "tenant", "issuer", "subject", "provider", "account_id", "created_at"})
 
 # Asked on every tool call, and built only once: building it costs as much as running it.
@@ -75,92 +73,6 @@ class ConnectionRows:
 
         False if the row is gone, is another account's, or has another version than expected: read it again.
         """
-        return await self._renew(connection, expected_version)
-
-    async def claim_lease(
-        self, connection_id: str, *, version: int, owner: str, now: datetime, until: datetime
-    ) -> bool:
-        """Become the one who refreshes, until `until`. False if somebody else is, or was, or must wait."""
-        statement = (
-            update(CONNECTIONS)
-            .where(
-                _columns.id == connection_id,
-                _columns.version == version,
-                _columns.status == ConnectionStatus.ACTIVE,
-                or_(_columns.lease_owner.is_(None), _columns.lease_until <= now),
-                or_(_columns.refresh_not_before.is_(None), _columns.refresh_not_before <= now),
-            )
-            .values(lease_owner=owner, lease_until=until)
-        )
-        return await self._engines.change(statement) == 1
-
-    async def complete_refresh(self, connection: Connection, *, owner: str, expected_version: int) -> bool:
-        """Store refreshed tokens and end the lease.
-
-        False if the version has moved, the row is gone, or the lease is somebody else's: read it again.
-        """
-        unclaimed = _columns.lease_owner.is_(None)
-        return await self._renew(connection, expected_version, or_(_columns.lease_owner == owner, unclaimed))
-
-    async def fail_refresh(
-        self,
-        connection_id: str,
-        *,
-        owner: str,
-        version: int,
-        status: ConnectionStatus,
-        reason: str | None,
-        not_before: datetime | None,
-        now: datetime,
-    ) -> bool:
-        """End the lease without new tokens; the former ones stay. False if the lease is no longer `owner`'s."""
-        statement = (
-            update(CONNECTIONS)
-            .where(_columns.id == connection_id, _columns.version == version, _columns.lease_owner == owner)
-            .values(
-                _FREE | {"status": status, "status_reason": reason, "refresh_not_before": not_before, "updated_at": now}
-            )
-        )
-        return await self._engines.change(statement) == 1
-
-    async def drop(
-        self,
-        principal: Principal,
-        connection_id: str,
-        *,
-        version: int | None = None,
-        revocation: Revocation | None = None,
-    ) -> bool:
-        """Forget the connection and its tokens. False if there was none, or none of this version.
-
-        `revocation` goes into the outbox in the same transaction: what was forgotten here will be ended there.
-        """
-        which = [belongs_to(CONNECTIONS, principal), _columns.id == connection_id]
-        if version is not None:
-            which.append(_columns.version == version)
-
-        async def write(transaction: AsyncConnection) -> bool:
-            dropped = (await transaction.execute(delete(CONNECTIONS).where(*which))).rowcount == 1
-            if dropped and revocation is not None:
-                await transaction.execute(self._engines.insert(REVOCATIONS).values(to_columns(revocation)))
-            return dropped
-
-        return await self._engines.in_turn(f"drop {connection_id}", write)
-
-    async def list_tenants_of(self, provider: str, account_id: str, *, but: str) -> list[str]:
-        """In which tenants somebody has a connection to this account, other than the one with the id `but`."""
-        rows = await self._engines.rows(
-            select(_columns.tenant)
-            .where(_columns.provider == provider, _columns.account_id == account_id, _columns.id != but)
-            .distinct()
-        )
-        return [row["tenant"] for row in rows]
-
-    async def _first(self, statement: Select[tuple[object, ...]]) -> Connection | None:
-        rows = await self._engines.rows(statement)
-        return from_row(Connection, rows[0]) if rows else None
-
-    async def _renew(self, connection: Connection, expected_version: int, *conditions: ColumnElement[bool]) -> bool:
         if connection.version <= expected_version:
             raise ValueError("new tokens need a new version: they are sealed to it")
         columns = to_columns(connection) | _FREE
@@ -169,8 +81,16 @@ class ConnectionRows:
             .where(
                 *(_columns[name] == columns[name] for name in _IDENTITY - {"created_at"}),
                 _columns.version == expected_version,
-                *conditions,
             )
             .values({name: value for name, value in columns.items() if name not in _IDENTITY})
         )
         return await self._engines.change(statement) == 1
+
+    async def drop(self, principal: Principal, connection_id: str) -> bool:
+        """Forget the connection and its tokens. False if there was none."""
+        statement = delete(CONNECTIONS).where(belongs_to(CONNECTIONS, principal), _columns.id == connection_id)
+        return await self._engines.change(statement) == 1
+
+    async def _first(self, statement: Select[tuple[object, ...]]) -> Connection | None:
+        rows = await self._engines.rows(statement)
+        return from_row(Connection, rows[0]) if rows else None

@@ -14,7 +14,8 @@ import asyncio
 import logging
 import os
 import stat
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import StoreUnavailableError
 
@@ -109,20 +110,6 @@ class Engines:
 
         return await self._finished(write())
 
-    async def in_turn(self, turn: str, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
-        """What several statements in one transaction come to. Of those that name the same turn, one runs at a time.
-
-        On SQLite that holds for all writers anyway. An exception takes everything back.
-        """
-
-        async def write() -> Answer:
-            async with self.writing.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(turn, 0))))
-                return await work(connection)
-
-        return await self._finished(write())
-
     async def ask(self, question: Callable[[Connection], Answer]) -> Answer:
         """What a function finds out from a connection that it reads with."""
 
@@ -131,6 +118,13 @@ class Engines:
                 return await connection.run_sync(question)
 
         return await self._finished(read())
+
+    async def now(self) -> datetime | None:
+        """What time the database says it is; None where it has no clock of its own but this machine's."""
+        if self.reading.dialect.name == "sqlite":
+            return None
+        found: datetime = (await self.rows(select(func.clock_timestamp().label("now"))))[0]["now"]
+        return found
 
     async def dispose(self) -> None:
         """Close all connections, after the statements that still run."""

@@ -1,4 +1,4 @@
-"""One database, open: the rows in it.
+"""One database, open: the four kinds of rows in it.
 
 SQLite by default, PostgreSQL for teams; nothing above this module can tell which. Not a cache: every call is a
 query. Below: the `*_rows` modules. Above: oauth, and the composition, which opens and closes it.
@@ -6,21 +6,22 @@ query. Below: the `*_rows` modules. Above: oauth, and the composition, which ope
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from gateway.clock import Clock
 from gateway.errors import SettingsError, StoreUnavailableError
 from gateway.store.audit_rows import AuditRows
 from gateway.store.connection_rows import ConnectionRows
-from gateway.store.data_key_rows import DataKeyRows
+from gateway.store.due_rows import DueRows
 from gateway.store.engine import Engines, postgres_engines, sqlite_engines
 from gateway.store.flow_rows import FlowRows
+from gateway.store.lease_rows import LeaseRows
 from gateway.store.mark_rows import MarkRows
-from gateway.store.revocation_rows import RevocationRows
 from gateway.store.schema import bring_up_to_date
-from gateway.store.sealed_rows import SealedRows
 
 _FORMS = "Write sqlite:////absolute/path.db or postgresql://user@host/name."
 
@@ -31,12 +32,11 @@ class Store:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self.connections = ConnectionRows(engines)
+        self.leases = LeaseRows(engines)
+        self.due = DueRows(engines)
         self.flows = FlowRows(engines)
         self.audit = AuditRows(engines)
         self.marks = MarkRows(engines)
-        self.data_keys = DataKeyRows(engines)
-        self.sealed = SealedRows(engines)
-        self.revocations = RevocationRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:
@@ -51,6 +51,12 @@ class Store:
             await engines.dispose()
             raise
         return cls(engines)
+
+    async def ahead(self, machine: Clock) -> timedelta:
+        """How far the database's clock is ahead of this machine's: to within the time that asking takes."""
+        before = machine.now()
+        now = await self._engines.now()
+        return timedelta(0) if now is None else now - (before + (machine.now() - before) / 2)
 
     async def close(self) -> None:
         await self._engines.dispose()

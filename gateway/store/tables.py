@@ -48,7 +48,7 @@ class ConnectionRow(PersonalRow, table=True):
     __table_args__ = (
         UniqueConstraint(*_PERSON, "provider", "account_id", name="connections_account"),
         Index("connections_renewal", "renew_at"),
-        Index("connections_end", "ends_at"),
+        Index("connections_warning", "warn_at"),
     )
 
     provider: str = Field(sa_type=Text)
@@ -73,6 +73,7 @@ class ConnectionRow(PersonalRow, table=True):
     variables: str = Field(sa_type=Texts)
     renew_at: datetime | None = Field(sa_type=UtcTime)
     ends_at: datetime | None = Field(sa_type=UtcTime)
+    warn_at: datetime | None = Field(sa_type=UtcTime)
     warned_at: datetime | None = Field(sa_type=UtcTime)
 
 
@@ -92,15 +93,14 @@ class RevocationRow(PersonalRow, table=True):
 
 
 class DataKeyRow(SQLModel, table=True):
-    """A tenant's key, wrapped. Of those who make a tenant's next key at the same time, one does."""
+    """A tenant's key, wrapped."""
 
     __tablename__ = "data_keys"
-    __table_args__ = (UniqueConstraint("tenant", "generation", name="data_keys_generation"),)
+    __table_args__ = (Index("data_keys_tenant", "tenant"),)
     metadata = METADATA
 
     id: str = Field(sa_type=Text, primary_key=True)
     tenant: str = Field(sa_type=Text)
-    generation: int
     wrapped: bytes = Field(repr=False)
     wrapped_by: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UtcTime)

@@ -33,14 +33,21 @@ def wait_for_the_others() -> None:
 
 
 async def contend(store: Store, connection_id: str, state_hash: str, name: str) -> dict[str, object]:
-    def claim() -> Awaitable[bool]:
+    connection = await store.connections.find_by_id(Principal("issuer", "anna"), connection_id)
+    assert connection is not None
+
+    def claim() -> Awaitable[object]:
         owner, until = secrets.token_hex(8), NOW + timedelta(seconds=30)
-        return store.connections.claim_lease(connection_id, version=1, owner=owner, now=NOW, until=until)
+        return store.leases.claim(connection, owner=owner, now=NOW, until=until)
 
     leases = await asyncio.gather(*(claim() for _ in range(50)))
     flows = await asyncio.gather(*(store.flows.consume_state(state_hash, "acme", NOW) for _ in range(50)))
     marks = await asyncio.gather(*(store.marks.put_if_absent(name, secrets.token_bytes(8)) for _ in range(5)))
-    return {"leases": sum(leases), "flows": 50 - flows.count(None), "marks": sorted({value.hex() for value in marks})}
+    return {
+        "leases": 50 - leases.count(None),
+        "flows": 50 - flows.count(None),
+        "marks": sorted({value.hex() for value in marks}),
+    }
 
 
 async def write(store: Store, connection_id: str) -> None:

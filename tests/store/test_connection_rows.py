@@ -40,15 +40,6 @@ def renewed(former: Connection, **changes: Any) -> Connection:
     return dataclasses.replace(former, version=former.version + 1, sealed=b"new", **changes)
 
 
-async def claim(store: Store, owner: str = "me", *, version: int = 1, now: datetime = NOW) -> bool:
-    return await store.connections.claim_lease("c1", version=version, owner=owner, now=now, until=now + (LATER - NOW))
-
-
-async def fail(store: Store, owner: str = "me", **changes: Any) -> bool:
-    known: dict[str, Any] = {"version": 1, "status": ConnectionStatus.ACTIVE, "reason": None, "not_before": None}
-    return await store.connections.fail_refresh("c1", owner=owner, now=NOW, **known | changes)
-
-
 async def stored(store: Store, connection_id: str = "c1") -> Connection:
     found = await store.connections.find_by_id(ANNA, connection_id)
     assert found is not None
@@ -158,15 +149,18 @@ async def test_a_persons_connections_are_listed_by_provider_the_oldest_first(sto
 
 async def test_new_tokens_take_the_place_of_the_former_and_end_lease_and_back_off(store: Store) -> None:
     former = connection(
-        lease_owner="me", lease_until=LATER, refresh_not_before=LATER, status=ConnectionStatus.NEEDS_REAUTH
-    )
+        lease_owner="me", lease_until=LATER, refresh_started_at=NOW, refresh_not_before=LATER, failures=3,
+        status=ConnectionStatus.NEEDS_REAUTH,
+    )  # fmt: skip
     await store.connections.insert(former)
     new = renewed(
         former, status=ConnectionStatus.ACTIVE, scopes=frozenset({"more"}), account_label="Anna", updated_at=LATER
     )
 
     assert await store.connections.replace(new, expected_version=1)
-    assert await stored(store) == dataclasses.replace(new, lease_owner=None, lease_until=None, refresh_not_before=None)
+    assert await stored(store) == dataclasses.replace(
+        new, lease_owner=None, lease_until=None, refresh_started_at=None, refresh_not_before=None, failures=0
+    )
 
 
 async def test_of_two_writers_of_the_same_version_the_second_learns_that_it_lost(store: Store) -> None:
@@ -191,100 +185,6 @@ async def test_new_tokens_without_a_new_version_are_a_bug(store: Store) -> None:
 
     with pytest.raises(ValueError, match="new version"):
         await store.connections.replace(connection(), expected_version=1)
-
-
-async def test_a_lease_has_one_owner_until_it_runs_out(store: Store) -> None:
-    await store.connections.insert(connection())
-
-    assert await claim(store, "first")
-    assert not await claim(store, "second", now=LATER - timedelta(microseconds=1))
-    assert (await stored(store)).lease_owner == "first"
-    assert await claim(store, "second", now=LATER)
-    assert (await stored(store)).lease_owner == "second"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"version": 2},
-        {"status": ConnectionStatus.NEEDS_REAUTH},
-        {"status": ConnectionStatus.REVOKED},
-        {"refresh_not_before": LATER},
-    ],
-)
-async def test_a_lease_is_refused_where_a_refresh_makes_no_sense(store: Store, change: dict[str, Any]) -> None:
-    """Tokens that have moved on, a grant that is gone, a back-off that is running."""
-    await store.connections.insert(connection(**change))
-
-    assert not await claim(store)
-
-
-async def test_a_refresh_stores_tokens_and_ends_the_lease(store: Store) -> None:
-    await store.connections.insert(connection())
-    await claim(store)
-
-    assert await store.connections.complete_refresh(renewed(connection()), owner="me", expected_version=1)
-    assert await stored(store) == renewed(connection())
-
-
-async def test_a_refresh_by_one_whose_lease_was_taken_over_changes_nothing(store: Store) -> None:
-    await store.connections.insert(connection())
-    await claim(store, "slow")
-    await claim(store, "quick", now=LATER)
-
-    assert not await store.connections.complete_refresh(renewed(connection()), owner="slow", expected_version=1)
-    assert (await stored(store)).sealed == connection().sealed
-
-
-async def test_a_refresh_is_kept_when_the_lease_ended_and_nobody_wrote_since(store: Store) -> None:
-    """The provider has rotated: these tokens exist nowhere else."""
-    await store.connections.insert(connection())
-
-    assert await store.connections.complete_refresh(renewed(connection()), owner="me", expected_version=1)
-
-
-async def test_a_refresh_does_not_overwrite_a_new_grant(store: Store) -> None:
-    await store.connections.insert(connection())
-    await claim(store)
-    granted = renewed(connection(), account_label="granted anew")
-    await store.connections.replace(granted, expected_version=1)
-
-    assert not await store.connections.complete_refresh(renewed(connection()), owner="me", expected_version=1)
-    assert await stored(store) == granted
-
-
-async def test_a_refresh_does_not_bring_a_dropped_connection_back(store: Store) -> None:
-    await store.connections.insert(connection())
-    await claim(store)
-    await store.connections.drop(ANNA, "c1")
-
-    assert not await store.connections.complete_refresh(renewed(connection()), owner="me", expected_version=1)
-    assert await store.connections.list_all(ANNA) == []
-
-
-async def test_a_failed_refresh_keeps_the_tokens_and_notes_what_happened(store: Store) -> None:
-    await store.connections.insert(connection())
-    await claim(store)
-
-    assert await fail(store, reason="provider unavailable", not_before=LATER)
-    assert await stored(store) == connection(status_reason="provider unavailable", refresh_not_before=LATER)
-
-
-async def test_a_refused_refresh_marks_the_connection(store: Store) -> None:
-    await store.connections.insert(connection())
-    await claim(store)
-
-    assert await fail(store, status=ConnectionStatus.NEEDS_REAUTH, reason="invalid_grant")
-    assert (await stored(store)).status is ConnectionStatus.NEEDS_REAUTH
-
-
-@pytest.mark.parametrize("change", [{"owner": "other"}, {"version": 2}])
-async def test_a_failure_by_one_without_the_lease_changes_nothing(store: Store, change: dict[str, Any]) -> None:
-    await store.connections.insert(connection())
-    await claim(store)
-
-    assert not await fail(store, **{"status": ConnectionStatus.NEEDS_REAUTH} | change)
-    assert (await stored(store)).status is ConnectionStatus.ACTIVE
 
 
 async def test_a_dropped_connection_is_gone(store: Store) -> None:

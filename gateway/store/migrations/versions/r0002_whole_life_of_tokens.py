@@ -25,11 +25,12 @@ def upgrade() -> None:
         sa.Column("variables", sa.Text, nullable=False, server_default="{}"),
         sa.Column("renew_at", _TIME),
         sa.Column("ends_at", _TIME),
+        sa.Column("warn_at", _TIME),
         sa.Column("warned_at", _TIME),
     ):
         op.add_column("connections", column)
     op.create_index("connections_renewal", "connections", ["renew_at"])
-    op.create_index("connections_end", "connections", ["ends_at"])
+    op.create_index("connections_warning", "connections", ["warn_at"])
     op.execute("UPDATE connections SET requested = scopes")
     op.execute(
         "UPDATE connections SET is_default = true WHERE NOT EXISTS (SELECT 1 FROM connections AS newer WHERE"
@@ -59,10 +60,9 @@ def upgrade() -> None:
         "data_keys",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("tenant", sa.Text, nullable=False),
-        sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("wrapped", sa.LargeBinary, nullable=False),
         sa.Column("wrapped_by", sa.Text, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("retired_at", _TIME),
-        sa.UniqueConstraint("tenant", "generation", name="data_keys_generation"),
     )
+    op.create_index("data_keys_tenant", "data_keys", ["tenant"])
