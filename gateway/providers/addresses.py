@@ -61,23 +61,23 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     that it cannot leave its place. A host must end, and begin, as its template does. Raises SettingsError.
     """
 
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in values:
-            return found[0]
-        return values[found[1]] if found.start() == 0 else quote(values[found[1]], safe=".:~" if in_host else "")
-
-    head, slashes, rest = template.partition("://")
+    opening = _PLACEHOLDER.match(template)
+    if opening and opening[1] in values:
+        return values[opening[1]] + _put(template[opening.end() :], values, "")
+    scheme, slashes, rest = template.partition("://")
+    if not slashes:
+        return _put(template, values, "")
     host, slash, path = rest.partition("/")
-    in_host = True
-    filled_host = _PLACEHOLDER.sub(value, host)
+    filled_host = _put(host, values, ":")
     if names_in(host) and not names_in(filled_host):
         before, after = host[: host.index("{")], host[host.rindex("}") + 1 :]
         if not (is_host(filled_host) and filled_host.startswith(before) and filled_host.endswith(after)):
             raise SettingsError(f"{template} would lead to another host. Check what was filled in.")
-    in_host = False
-    if not slashes:
-        return _PLACEHOLDER.sub(value, template)
-    return f"{head}{slashes}{filled_host}{slash}{_PLACEHOLDER.sub(value, path)}"
+    return f"{scheme}{slashes}{filled_host}{slash}{_put(path, values, '')}"
+
+
+def _put(text: str, values: Mapping[str, str], safe: str) -> str:
+    return _PLACEHOLDER.sub(lambda found: quote(values[found[1]], safe=safe) if found[1] in values else found[0], text)
 
 
 def each_text(part: T, change: Callable[[str], str], leave: frozenset[str] = frozenset()) -> T:

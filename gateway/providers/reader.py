@@ -65,6 +65,8 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
 def _items(kind: Any, items: list[Any], where: str, key: str) -> tuple[Any, ...]:
     if is_dataclass(kind):
         return tuple(_read(kind, item, where, f"{key}[{index}].") for index, item in enumerate(items))
+    if get_origin(kind) is Literal:
+        return tuple(_value(kind, item, where, key) for item in items)
     return tuple(_plain(kind, item, where, key, "a list of texts") for item in items)
 
 
@@ -86,7 +88,7 @@ def _check(provider: Provider, where: str) -> None:
     for key, url in _addresses(provider).items():
         if unknown := names_in(url) - _names(provider):
             raise SettingsError(f"{where}: {key} holds {{{min(unknown)}}}, which is neither a variable nor an extra.")
-        check_url(fill(url, _sample(provider)), f"{where}: {key}")
+        check_url(fill(url, _sample(provider, url)), f"{where}: {key}")
     source = provider.identity.source if provider.identity else None
     if source == "introspection" and not provider.introspection:
         raise SettingsError(f'{where}: identity.source = "introspection" needs introspection.url.')
@@ -134,10 +136,11 @@ def _names(provider: Provider) -> set[str]:
     return {"client_id", "tid", *provider.variables, *extra_names(provider)}
 
 
-def _sample(provider: Provider) -> dict[str, str]:
+def _sample(provider: Provider, url: str) -> dict[str, str]:
     """Something for each name, to look at an address before anybody chose anything."""
     values = {name: about.default or "x" for name, about in provider.variables.items()}
-    return {"client_id": "id", "tid": "tid"} | dict.fromkeys(extra_names(provider), "https://x.example") | values
+    extra = "https://x.example" if url.startswith("{") else "x"
+    return {"client_id": "id", "tid": "tid"} | dict.fromkeys(extra_names(provider), extra) | values
 
 
 def _addresses(provider: Provider) -> dict[str, str]:
@@ -157,7 +160,8 @@ def _addresses(provider: Provider) -> dict[str, str]:
         "client_credentials.url": provider.client_credentials and provider.client_credentials.url,
         "service_account.url": provider.service_account and provider.service_account.url,
         "api.base_url": provider.api.base_url,
-        "access_page": provider.access_page,
-        "docs": provider.docs,
+        # For people to read, where a fragment leads to the right place.
+        "access_page": provider.access_page and provider.access_page.partition("#")[0],
+        "docs": provider.docs and provider.docs.partition("#")[0],
     }
     return {key: url for key, url in found.items() if url}

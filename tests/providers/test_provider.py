@@ -79,3 +79,33 @@ def test_scopes_are_otherwise_compared_to_the_letter():
 
 def test_scopes_are_joined_in_one_order():
     assert Scopes(separator=",").join({"b", "a"}) == "a,b"
+
+
+GITLAB, SQUARE = (Catalogue.load().find(name) for name in ("gitlab", "square"))
+
+
+def test_a_self_hosted_product_is_where_the_operator_says_and_nowhere_else():
+    ours = "git.acme.example:8443"
+    assert GITLAB.at({"host": ours}, allowed_hosts=[ours]).token_url == f"https://{ours}/oauth/token"
+    for host in ("git.acme.example", "169.254.169.254", "localhost", "acme@evil.example", ours):
+        with pytest.raises(SettingsError, match=r"host does not look right.*allowed_hosts"):
+            GITLAB.at({"host": host}, allowed_hosts=["other.example"])
+    for nonsense in ("a/b", "a@b", "a b", "https://a", "a..b", "a:port"):
+        with pytest.raises(SettingsError, match="host does not look right"):
+            GITLAB.at({"host": nonsense}, allowed_hosts=[nonsense])
+
+
+def test_a_variable_that_nobody_chose_yet_stays_open():
+    shopify = Catalogue.load().find("shopify")
+    assert shopify.at({}, complete=False).token_url == shopify.token_url
+    assert list(shopify.open_variables()) == ["shop"]
+    with pytest.raises(SettingsError, match="needs shop: the name of your shop"):
+        shopify.at({})
+
+
+def test_a_test_environment_has_every_address_of_its_own():
+    sandbox = SQUARE.in_sandbox()
+    for url in (sandbox.authorization_url, sandbox.token_url, sandbox.userinfo_url):
+        assert urlsplit(url).hostname == "connect.squareupsandbox.com"
+    assert sandbox.api.hosts == ("connect.squareupsandbox.com",)
+    assert SALESFORCE.in_sandbox().at({}).token_url == "https://test.salesforce.com/services/oauth2/token"
