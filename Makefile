@@ -15,10 +15,13 @@ CODE := gateway toolkits tests tests/conformance/run benchmarks
 PIP := -m pip --disable-pip-version-check --quiet
 NPM = $(PEERS)/bin/node $(PEERS)/bin/npm-cli.js --prefix tests --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help test run lint types layers conformance benchmarks lock
+PROOFS := tests/proofs
+
+.PHONY: help test proofs run lint types layers conformance benchmarks lock
 
 help:
 	@echo 'make test         install what is missing and run all tests (make test ARGS=tests/oauth for some)'
+	@echo 'make proofs       what must never happen to a token, tried at full size (kills, cancellations, faults: minutes)'
 	@echo 'make run          the demo: a gateway, a provider and a person, on this machine (ARGS=--once to run it through)'
 	@echo 'make lint         style and formatting;  make types: mypy, strict;  make layers: who may import whom'
 	@echo 'make conformance  the official MCP conformance suite against our gateway'
@@ -27,6 +30,9 @@ help:
 
 test: $(OURS) $(THEIRS)
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+proofs: $(OURS)
+	$(BIN)/python -m pytest --full $(PROOFS) $(ARGS)
 
 run: $(OURS)
 	$(BIN)/atp-gateway demo $(ARGS)

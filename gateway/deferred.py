@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from gateway.clock import Clock, SharedClock, SystemClock
 from gateway.errors import GatewayError
-from gateway.secret import Secret
 from gateway.settings import Settings, VaultKey
 from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
 
@@ -31,8 +30,10 @@ if TYPE_CHECKING:
     from gateway.oauth.handover import Handover
     from gateway.oauth.http import ProviderTransport
     from gateway.oauth.refresher import Refresher
+    from gateway.oauth.revocations import Revocations
     from gateway.oauth.upkeep import Upkeep
     from gateway.store.store import Store
+    from gateway.vault.keyring import Keyring
     from gateway.vault.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Accounts:
     connections: Connections
     handover: Handover
     refresher: Refresher
+    revocations: Revocations
     transport: ProviderTransport
     upkeep: Upkeep
 
@@ -62,6 +64,7 @@ class Accounts:
         await self.flows.close()
         await self.refresher.close()
         await self.connections.close()
+        await self.revocations.close()
 
     async def close(self) -> None:
         """Close the ways out and the database."""
@@ -140,23 +143,15 @@ class DeferredAccounts:
         await asyncio.to_thread(_import_rooms)
         from gateway.oauth.http import ProviderTransport
         from gateway.store.store import Store
-        from gateway.vault.keyring import Keyring
-        from gateway.vault.vault import Vault
 
-        keys, source = await asyncio.to_thread(vault_keys, self._settings.vault)
-        vault = Vault(Keyring(keys))
         outside = self._outside or Outside(Store.open, ProviderTransport)
-        store = await outside.open_store(database_url(self._settings))
-        try:
-            await vault.check(store.marks.find, store.marks.put_if_absent, source=source)
-        except BaseException:
-            await store.close()
-            raise
+        store, vault = await open_vault(self._settings, self._clock, outside.open_store)
         clock = SharedClock(self._clock)
         await _compare(clock, store)
         accounts = self._wire(store, vault, outside.transport(), clock)
         if self.keep_up:
             accounts.upkeep.start()
+            accounts.revocations.settle_soon()
         return accounts
 
     def _wire(self, store: Store, vault: Vault, transport: ProviderTransport, clock: SharedClock) -> Accounts:
@@ -173,6 +168,7 @@ class DeferredAccounts:
         from gateway.oauth.keep_alive import KeepAlive
         from gateway.oauth.live_tokens import LiveTokens
         from gateway.oauth.refresher import Refresher
+        from gateway.oauth.revocations import Revocations
         from gateway.oauth.upkeep import Upkeep
         from gateway.providers.catalogue import Catalogue
 
@@ -187,13 +183,15 @@ class DeferredAccounts:
             store.flows, grants, apps=apps, consent=consent, audit=audit, clock=clock, base_url=self._base_url
         )
         refresher = Refresher(store.leases, grants, apps=apps, client=client, audit=audit, clock=clock)
+        revocations = Revocations(store.revocations, rows, vault, apps=apps, client=client, audit=audit, clock=clock)
         return Accounts(
             store=store,
             vault=vault,
             apps=apps,
             flows=flows,
             broker=Broker(rows, grants, flows=flows, apps=apps, refresher=refresher, clock=clock),
-            connections=Connections(rows, grants, apps=apps, client=client, audit=audit),
+            connections=Connections(rows, grants, apps=apps, revocations=revocations, audit=audit),
+            revocations=revocations,
             handover=Handover(rows, grants, refresher, clock),
             refresher=refresher,
             transport=transport,
@@ -202,6 +200,7 @@ class DeferredAccounts:
                     "clock": lambda: _compare(clock, store),
                     "connections": KeepAlive(store.due, refresher, audit, clock).look_after,
                     "flows": flows.prune,
+                    "revocations": revocations.settle,
                 }
             ),
         )
@@ -227,8 +226,26 @@ def database_url(settings: Settings) -> str:
     return settings.database.url or f"sqlite:///{(folder / 'gateway.db').as_posix()}"
 
 
-def vault_keys(settings: VaultKey) -> tuple[list[Secret], str]:
-    """The key ring's keys and where the first is from: the settings; else a file, or the OS keyring.
+async def open_vault(
+    settings: Settings, clock: Clock, open_store: Callable[[str], Awaitable[Store]]
+) -> tuple[Store, Vault]:
+    """The database, and the vault that fits it. WrongVaultKeyError where none of the ring's keys does."""
+    from gateway.vault.data_keys import DataKeys
+    from gateway.vault.vault import Vault
+
+    keyring, source = await asyncio.to_thread(vault_ring, settings.vault)
+    store = await open_store(database_url(settings))
+    try:
+        vault = Vault(keyring, DataKeys(store.data_keys, keyring, clock))
+        await vault.check(store.marks, source=source)
+    except BaseException:
+        await store.close()
+        raise
+    return store, vault
+
+
+def vault_ring(settings: VaultKey) -> tuple[Keyring, str]:
+    """The key ring, and where its first key is from: the settings; else a file, or the OS keyring.
 
     A file that is there already wins: it was made when the keyring could not be had, and holds what sealed everything
     since. It is not in the database's folder: who gets hold of one is not to have the other with it.
@@ -237,10 +254,13 @@ def vault_keys(settings: VaultKey) -> tuple[list[Secret], str]:
 
     from gateway.vault import key_sources
 
-    if settings.key is not None:
-        return [settings.key, *settings.previous_keys], "[vault] key"
     path = Path(platformdirs.user_config_dir("atp-gateway", appauthor=False)) / "vault.key"
-    asks = settings.use_os_keyring and not path.exists()
-    if asks and (found := key_sources.os_keyring_key("atp-gateway", "vault")):
-        return [found, *settings.previous_keys], "the operating system's keyring"
-    return [key_sources.file_key(path), *settings.previous_keys], str(path)
+    token_file = Path(settings.transit_token_file) if settings.transit_token_file else None
+    asks = settings.key is None and settings.use_os_keyring and not path.exists()
+    if settings.key is not None:
+        first, source = settings.key, "[vault] key"
+    elif asks and (found := key_sources.os_keyring_key("atp-gateway", "vault")):
+        first, source = found, "the operating system's keyring"
+    else:
+        first, source = key_sources.file_key(path), str(path)
+    return key_sources.open_ring([first, *settings.previous_keys], token_file), source

@@ -2,6 +2,7 @@
 
     GatewayError
     ├── SettingsError             the configuration is wrong; the process does not start
+    │   └── WrongVaultKeyError    the key ring is not the one that this database was sealed with
     ├── ToolkitError              a toolkit's file is broken
     │   ├── LoadError             it does not import
     │   └── RegistrationError     a tool in it is declared wrongly
@@ -27,6 +28,7 @@
     │   ├── FlowNotFoundError     unknown, expired or used up: the three look the same from outside
     │   └── WrongBrowserError
     ├── VaultError                a sealed value does not open
+    │   └── KeyUnavailableError   the service that keeps the key does not answer
     └── StoreUnavailableError     the database does not answer
 
 An error's text is read by a person or a model: it says what to do next, and never holds a secret.
@@ -49,6 +51,10 @@ class GatewayError(Exception):
 
 class SettingsError(GatewayError):
     code = "invalid_settings"
+
+
+class WrongVaultKeyError(SettingsError):
+    code = "wrong_vault_key"
 
 
 class ToolkitError(GatewayError):
@@ -162,6 +168,10 @@ class VaultError(GatewayError):
     code = "vault_error"
 
 
+class KeyUnavailableError(VaultError):
+    code = "key_unavailable"
+
+
 class StoreUnavailableError(GatewayError):
     code = "store_unavailable"
 
@@ -199,6 +209,7 @@ WIRE: dict[type[GatewayError], Wire] = {
     WrongBrowserError: Wire(None, 403),
     FlowError: Wire(None, 400),
     VaultError: Wire(_INTERNAL, 500),
+    KeyUnavailableError: Wire(None, 503),
     StoreUnavailableError: Wire(None, 503),
     GatewayError: Wire(_INTERNAL, 500),
 }

@@ -47,11 +47,12 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class VaultKey:
-    key: Secret | None = setting(None, "The key that seals tokens: 32 random bytes in base64. Or key_file.")
+    key: Secret | None = setting(None, "The vault's key: 32 random bytes in base64, or who keeps it. Or key_file.")
     previous_keys: tuple[Secret, ...] = setting(tuple, "Former keys, which still open what they sealed.")
     use_os_keyring: bool = setting(
         True, "Without a key: keep one in the operating system's keyring, else in a 0600 file."
     )
+    transit_token_file: str | None = setting(None, "The file with HashiCorp Vault's token, for a key that Vault keeps.")
 
 
 @dataclass(frozen=True, slots=True)

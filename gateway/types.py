@@ -179,11 +179,12 @@ class Revocation:
 class DataKey:
     """A key that seals one tenant's values, itself wrapped by a key of the ring, which `wrapped_by` names.
 
-    The newest that is not retired seals; all of them open.
+    `generation` counts a tenant's keys from 1. The newest seals, all of them open. One is retired when no row needs it.
     """
 
     id: str
     tenant: str
+    generation: int
     wrapped: bytes = field(repr=False)
     wrapped_by: str
     created_at: datetime

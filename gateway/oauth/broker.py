@@ -19,6 +19,7 @@ from gateway.oauth.apps import Apps
 from gateway.oauth.flows import Flows
 from gateway.oauth.grants import Grants
 from gateway.oauth.refresher import Refresher
+from gateway.oauth.shared_reads import SharedReads
 from gateway.store.connection_rows import ConnectionRows
 from gateway.types import (
     Call,
@@ -43,6 +44,7 @@ class Broker:
         self, rows: ConnectionRows, grants: Grants, *, flows: Flows, apps: Apps, refresher: Refresher, clock: Clock
     ) -> None:
         self._rows = rows
+        self._reads = SharedReads(rows, grants.live)
         self._grants = grants
         self._live = grants.live
         self._flows = flows
@@ -68,7 +70,7 @@ class Broker:
 
     async def _look_up(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection:
         seen = self._live.changes
-        connection = await self._rows.find(call.principal, requirement.provider, requirement.kind)
+        connection = await self._reads.find(call.principal, requirement.provider, requirement.kind)
         if problem := self._problem(connection, requirement):
             return await self._ask(call, requirement, connection, problem)
         assert connection is not None, "no connection is a problem"
@@ -103,6 +105,9 @@ class Broker:
         if problem := self._problem(connection, requirement):
             return await self._ask(call, requirement, connection, problem)
         assert connection is not None, "no connection is a problem"
+        live = self._live.find(call.principal, requirement)
+        if live is not None and live.version == connection.version:  # somebody who waited beside us was faster
+            return live
         if connection.expires_at is not None and self._clock.now() >= connection.expires_at:
             raise ProviderUnavailableError(
                 f"{self._apps.display_name(requirement.provider)} renewed the access, but only for a moment. Try again."

@@ -1,52 +1,70 @@
 """What a person has connected, and taking it back.
 
-Disconnecting drops our copy first: from then on no call can use it, whatever the provider answers. Then the provider
-is asked to end the grant as well, where it can be asked, and the person is told what came of it.
+Disconnecting drops our copy first: from then on no call can use it, whatever the provider answers. The same transaction
+puts the tokens into the outbox (`gateway.oauth.revocations`), from where the provider is asked to end the grant as
+well, now and, if need be, for a day. The person gets a receipt that says what came of it.
 
-Below: grants, client, store. Above: the pages, the command line.
+Below: grants, revocations, store. Above: the pages, the command line.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 from gateway.audit import AuditLog
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreUnavailableError
 from gateway.oauth.apps import Apps
-from gateway.oauth.client import OAuthClient
 from gateway.oauth.detached import Detached
 from gateway.oauth.grants import Grants
+from gateway.oauth.revocations import Ended, Revocations
 from gateway.store.connection_rows import ConnectionRows
-from gateway.types import Connection, CredentialKind, Principal, TokenSet
+from gateway.types import Connection, CredentialKind, Principal, Revocation, TokenSet
 
 log = logging.getLogger(__name__)
 
 _PATIENCE = 5.0  # seconds that a person waits for the provider
+_ATTEMPTS = 5
+
+Told = Literal["yes", "retrying", "shared", "unsupported", "no"]
+_TOLD: dict[Ended, Told] = {
+    Ended.CONFIRMED: "yes",
+    Ended.WANTED: "shared",
+    Ended.NOWHERE: "unsupported",
+    Ended.UNREADABLE: "no",
+    Ended.GIVEN_UP: "no",
+    Ended.NOT_YET: "retrying",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """A connection that is no more. `unsupported`: the provider has no way to ask, see `access_page`."""
+    """The receipt for a connection that is no more.
+
+    `revoked_at_provider`: "yes", the provider confirmed that it ended the grant too; "retrying", it did not answer so
+    yet and is asked again until `retried_until`; "shared", it was not asked because another connection stands on the
+    same grant; "unsupported", it cannot be asked; "no", our copy was damaged, so that there was nothing to ask with.
+    """
 
     connection: Connection
-    revoked_at_provider: Literal["yes", "no", "unsupported"]
+    revoked_at_provider: Told
     access_page: str | None = None
     """Where the person can remove the access at the provider by hand."""
+    retried_until: datetime | None = None
 
 
 class Connections:
     """A person's connections. Tokens, also sealed ones, are never in what is returned."""
 
     def __init__(
-        self, rows: ConnectionRows, grants: Grants, *, apps: Apps, client: OAuthClient, audit: AuditLog
+        self, rows: ConnectionRows, grants: Grants, *, apps: Apps, revocations: Revocations, audit: AuditLog
     ) -> None:
         self._rows = rows
         self._grants = grants
         self._apps = apps
-        self._client = client
+        self._revocations = revocations
         self._audit = audit
         self._detached = Detached()
 
@@ -56,29 +74,59 @@ class Connections:
 
     async def disconnect(self, principal: Principal, connection_id: str) -> Disconnected | None:
         """Forget a connection and have the provider end its grant. None where the person has no such connection."""
-        connection = await self._rows.find_by_id(principal, connection_id)
-        if connection is None:
-            return None
-        return await self._detached.run(self._disconnect(connection))
+        return await self._detached.run(self._disconnect(principal, connection_id))
 
     async def close(self, seconds: float = _PATIENCE) -> None:
         """Wait for disconnects under way."""
         await self._detached.close(seconds)
 
-    async def _disconnect(self, connection: Connection) -> Disconnected | None:
-        tokens = await self._tokens(connection)
-        if not await self._grants.drop(connection):
+    async def _disconnect(self, principal: Principal, connection_id: str) -> Disconnected | None:
+        dropped = await self._drop(principal, connection_id)
+        if dropped is None:
             return None
-        revoked = await self._revoke(connection, tokens)
+        connection, revocation, told = dropped
+        if revocation is not None:
+            told = _TOLD[await self._revocations.attempt(revocation, _PATIENCE)]
         self._audit.record(
-            connection.principal,
+            principal,
             "connection.dropped",
-            f"revoked_at_provider={revoked}",
+            f"revoked_at_provider={told}",
             provider=connection.provider,
             account=connection.account_id,
         )
-        provider = self._apps.find(connection.provider)
-        return Disconnected(replace(connection, sealed=b""), revoked, provider.access_page if provider else None)
+        provider = self._apps.find(connection.provider, connection.principal.tenant)
+        return Disconnected(
+            replace(connection, sealed=b""),
+            told,
+            provider.access_page if provider else None,
+            revocation.until if revocation and told == "retrying" else None,
+        )
+
+    async def _drop(
+        self, principal: Principal, connection_id: str
+    ) -> tuple[Connection, Revocation | None, Told] | None:
+        """Drop the row in the version that was read, so that no token of a refresh in between is forgotten."""
+        for _ in range(_ATTEMPTS):
+            connection = await self._rows.find_by_id(principal, connection_id)
+            if connection is None:
+                return None
+            revocation, told = await self._prepared(connection)
+            if await self._grants.drop(connection, revocation):
+                return connection, revocation, told
+        raise StoreUnavailableError("This connection is being changed all the time. Try again in a moment.")
+
+    async def _prepared(self, connection: Connection) -> tuple[Revocation | None, Told]:
+        """What to leave in the outbox; or, where there is nothing to ask the provider, why."""
+        provider = self._apps.find(connection.provider, connection.principal.tenant)
+        can_ask = provider is not None and (provider.revocation is not None or provider.needs_discovery)
+        if connection.kind is not CredentialKind.OAUTH2 or not can_ask:
+            return None, "unsupported"
+        tokens = await self._tokens(connection)
+        if tokens is None:
+            return None, "no"
+        if await self._revocations.is_shared(connection):
+            return None, "shared"
+        return await self._revocations.draft(connection, tokens), "retrying"
 
     async def _tokens(self, connection: Connection) -> TokenSet | None:
         """None where they do not open any more: that must not keep a person from disconnecting."""
@@ -87,20 +135,3 @@ class Connections:
         except GatewayError as error:
             log.warning("connection %s is dropped without asking the provider: %s", connection.id, error)
             return None
-
-    async def _revoke(self, connection: Connection, tokens: TokenSet | None) -> Literal["yes", "no", "unsupported"]:
-        if connection.kind is not CredentialKind.OAUTH2:
-            return "unsupported"
-        try:
-            app = await self._apps.get(
-                connection.provider, tenant=connection.principal.tenant, variables=connection.variables
-            )
-        except GatewayError:
-            return "no"
-        if app.provider.revocation is None:
-            return "unsupported"
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                return "yes" if tokens and await self._client.revoke(app, tokens) else "no"
-        except TimeoutError:
-            return "no"

@@ -15,7 +15,7 @@ from gateway.oauth.grant_life import FOREVER, Lifespan
 from gateway.oauth.identity import Account
 from gateway.oauth.live_tokens import LiveTokens
 from gateway.store.connection_rows import ConnectionRows
-from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal, TokenSet
+from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal, Revocation, TokenSet
 from gateway.vault.vault import Binding, Vault
 
 _ATTEMPTS = 5
@@ -86,9 +86,11 @@ class Grants:
                 return renewed
         raise FlowError("This account is being connected somewhere else at the same time. Start again.")
 
-    async def drop(self, connection: Connection) -> bool:
-        """Forget the row and its tokens. False if it was gone."""
-        dropped = await self._rows.drop(connection.principal, connection.id)
+    async def drop(self, connection: Connection, revocation: Revocation | None = None) -> bool:
+        """Forget the row and its tokens, and leave `revocation` in the outbox. False if it was gone, or has changed."""
+        dropped = await self._rows.drop(
+            connection.principal, connection.id, version=connection.version, revocation=revocation
+        )
         self.live.forget(connection.principal, connection.provider)
         return dropped
 

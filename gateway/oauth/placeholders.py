@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote
+
+from gateway.errors import SettingsError
+from gateway.providers.addresses import fill, names_in
 
 _NAME = re.compile(r"\{(\w+)\}")
 
@@ -22,10 +24,9 @@ def filled(constants: Mapping[str, str], words: Mapping[str, str]) -> dict[str, 
 
 
 def filled_url(url: str, words: Mapping[str, str]) -> str | None:
-    """An address, None where a name in it is not known.
-
-    A value at its very beginning is an address itself, which a pattern of the catalogue has checked.
-    """
-    if any(name not in words for name in _NAME.findall(url)):
+    """An address. None where a name in it is not known, or what it stands for would lead to another host."""
+    try:
+        address = fill(url, words)
+    except SettingsError:
         return None
-    return _NAME.sub(lambda found: words[found[1]] if found.start() == 0 else quote(words[found[1]], safe=""), url)
+    return None if names_in(address) else address

@@ -7,10 +7,11 @@ here: renewing tokens (`gateway.store.lease_rows`), or opening what is sealed (`
 from __future__ import annotations
 
 from sqlalchemy import Select, and_, bindparam, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.engine import Engines
-from gateway.store.tables import CONNECTIONS, belongs_to, from_row, person, to_columns
-from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal
+from gateway.store.tables import CONNECTIONS, REVOCATIONS, belongs_to, from_row, person, to_columns
+from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal, Revocation
 
 _columns = CONNECTIONS.c
 _FREE = {
@@ -86,10 +87,38 @@ class ConnectionRows:
         )
         return await self._engines.change(statement) == 1
 
-    async def drop(self, principal: Principal, connection_id: str) -> bool:
-        """Forget the connection and its tokens. False if there was none."""
-        statement = delete(CONNECTIONS).where(belongs_to(CONNECTIONS, principal), _columns.id == connection_id)
-        return await self._engines.change(statement) == 1
+    async def drop(
+        self,
+        principal: Principal,
+        connection_id: str,
+        *,
+        version: int | None = None,
+        revocation: Revocation | None = None,
+    ) -> bool:
+        """Forget the connection and its tokens. False if there was none, or none of this version.
+
+        `revocation` goes into the outbox in the same transaction: what was forgotten here will be ended there.
+        """
+        which = [belongs_to(CONNECTIONS, principal), _columns.id == connection_id]
+        if version is not None:
+            which.append(_columns.version == version)
+
+        async def write(transaction: AsyncConnection) -> bool:
+            dropped = (await transaction.execute(delete(CONNECTIONS).where(*which))).rowcount == 1
+            if dropped and revocation is not None:
+                await transaction.execute(self._engines.insert(REVOCATIONS).values(to_columns(revocation)))
+            return dropped
+
+        return await self._engines.in_turn(f"drop {connection_id}", write)
+
+    async def list_tenants_of(self, provider: str, account_id: str, *, but: str) -> list[str]:
+        """In which tenants somebody has a connection to this account, other than the one with the id `but`."""
+        rows = await self._engines.rows(
+            select(_columns.tenant)
+            .where(_columns.provider == provider, _columns.account_id == account_id, _columns.id != but)
+            .distinct()
+        )
+        return [row["tenant"] for row in rows]
 
     async def _first(self, statement: Select[tuple[object, ...]]) -> Connection | None:
         rows = await self._engines.rows(statement)

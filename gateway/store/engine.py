@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 import stat
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import StoreUnavailableError
 
@@ -107,6 +107,20 @@ class Engines:
         async def write() -> RowMapping | None:
             async with self.writing.begin() as connection:
                 return (await connection.execute(statement)).mappings().one_or_none()
+
+        return await self._finished(write())
+
+    async def in_turn(self, turn: str, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """What several statements in one transaction come to. Of those that name the same turn, one runs at a time.
+
+        On SQLite that holds for all writers anyway. An exception takes everything back.
+        """
+
+        async def write() -> Answer:
+            async with self.writing.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(turn, 0))))
+                return await work(connection)
 
         return await self._finished(write())
 

@@ -1,4 +1,4 @@
-"""One database, open: the four kinds of rows in it.
+"""One database, open: the rows in it.
 
 SQLite by default, PostgreSQL for teams; nothing above this module can tell which. Not a cache: every call is a
 query. Below: the `*_rows` modules. Above: oauth, and the composition, which opens and closes it.
@@ -16,12 +16,15 @@ from gateway.clock import Clock
 from gateway.errors import SettingsError, StoreUnavailableError
 from gateway.store.audit_rows import AuditRows
 from gateway.store.connection_rows import ConnectionRows
+from gateway.store.data_key_rows import DataKeyRows
 from gateway.store.due_rows import DueRows
 from gateway.store.engine import Engines, postgres_engines, sqlite_engines
 from gateway.store.flow_rows import FlowRows
 from gateway.store.lease_rows import LeaseRows
 from gateway.store.mark_rows import MarkRows
+from gateway.store.revocation_rows import RevocationRows
 from gateway.store.schema import bring_up_to_date
+from gateway.store.sealed_rows import SealedRows
 
 _FORMS = "Write sqlite:////absolute/path.db or postgresql://user@host/name."
 
@@ -37,6 +40,9 @@ class Store:
         self.flows = FlowRows(engines)
         self.audit = AuditRows(engines)
         self.marks = MarkRows(engines)
+        self.data_keys = DataKeyRows(engines)
+        self.sealed = SealedRows(engines)
+        self.revocations = RevocationRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:

@@ -93,14 +93,15 @@ class RevocationRow(PersonalRow, table=True):
 
 
 class DataKeyRow(SQLModel, table=True):
-    """A tenant's key, wrapped."""
+    """A tenant's key, wrapped. Of those who make a tenant's next key at the same time, one does."""
 
     __tablename__ = "data_keys"
-    __table_args__ = (Index("data_keys_tenant", "tenant"),)
+    __table_args__ = (UniqueConstraint("tenant", "generation", name="data_keys_generation"),)
     metadata = METADATA
 
     id: str = Field(sa_type=Text, primary_key=True)
     tenant: str = Field(sa_type=Text)
+    generation: int
     wrapped: bytes = Field(repr=False)
     wrapped_by: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UtcTime)

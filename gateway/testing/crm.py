@@ -8,7 +8,8 @@ Contacts and companies in the shapes of HubSpot's CRM objects API, under its dat
 HubSpot's shape too, down to the category. Records live in memory. It is one vendor: what the API does not answer, the
 authorization server does.
 
-Source: developers.hubspot.com, CRM objects API, 2026-03 and v3. Below: `authorization_server`. Above: the demo, tests.
+Source: developers.hubspot.com, CRM objects API, 2026-03 and v3. Below: `authorization_server`, `bearer`. Above: the
+demo, the HubSpot twin, tests.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from collections import defaultdict
 from itertools import count
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.clock import Clock, SystemClock
 from gateway.testing.authorization_server import AuthorizationServer
+from gateway.testing.bearer import Problem, admit
 from gateway.testing.grants import Person
 
 CONTACTS: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -61,19 +62,14 @@ class Crm:
         for name, contacts in CONTACTS.items():
             for first, last, email in contacts:
                 self._put(name, "contacts", {"firstname": first, "lastname": last, "email": email})
-        self._app = Starlette(
-            routes=[
-                *(
-                    Route(path, endpoint, methods=[method])
-                    for path in ("/crm/objects/{version}/{kind}", "/crm/v3/objects/{kind}")
-                    for method, endpoint in (("GET", self._list), ("POST", self._create))
-                ),
-                Mount("/", server),
-            ]
+        server.serve_also(
+            Route(path, endpoint, methods=[method])
+            for path in ("/crm/objects/{version}/{kind}", "/crm/v3/objects/{kind}")
+            for method, endpoint in (("GET", self._list), ("POST", self._create))
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        await self.server(scope, receive, send)
 
     def records(self, person: str, kind: str) -> list[dict[str, Any]]:
         """What `person` has: `contacts` or `companies`."""
@@ -112,16 +108,16 @@ class Crm:
         kind = request.path_params["kind"]
         if kind not in _KINDS:
             return _error(404, "OBJECT_NOT_FOUND", f"Unable to infer object type from: {kind}")
-        token = self.server.find_bearer(request)
-        if token is None or token.grant.revoked:
-            return _error(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or no longer valid.")
-        if not self.server.grants.is_live(token):
-            return _error(401, "EXPIRED_AUTHENTICATION", "The OAuth token used to make this call has expired.")
         scope = f"crm.objects.{kind}.{access}"
-        if scope not in token.scopes:
+        token = admit(self.server, request, scope)
+        if token is Problem.EXPIRED:
+            return _error(401, "EXPIRED_AUTHENTICATION", "The OAuth token used to make this call has expired.")
+        if token is Problem.SCOPE:
             context = {"context": {"requiredGranularScopes": [scope]}}
             message = "This app hasn't been granted all required scopes to make this call."
             return _error(403, "MISSING_SCOPES", message, errors=[{"message": f"{scope} is required.", **context}])
+        if isinstance(token, Problem):
+            return _error(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or no longer valid.")
         self.calls[token.grant.person.name] += 1
         return token.grant.person
 

@@ -17,20 +17,21 @@ class Gate:
     def __init__(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
-        self._arrived = asyncio.Event()
+        self._waiting = asyncio.Semaphore(0)
 
     def close(self) -> None:
         self._open.clear()
-        self._arrived.clear()
+        self._waiting = asyncio.Semaphore(0)
 
     def open(self) -> None:
         self._open.set()
 
-    async def arrival(self) -> None:
-        """Wait until something has run into the closed gate."""
-        await self._arrived.wait()
+    async def arrival(self, of: int = 1) -> None:
+        """Wait until something, or so many, have run into the closed gate; each counts once."""
+        for _ in range(of):
+            await self._waiting.acquire()
 
     async def pass_through(self) -> None:
         if not self._open.is_set():
-            self._arrived.set()
+            self._waiting.release()
             await self._open.wait()

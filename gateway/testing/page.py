@@ -38,15 +38,19 @@ class Form:
         return [one for one in self.inputs if one["type"] in _TYPED_IN]
 
     def fill(self, values: Mapping[str, str], otherwise: str) -> dict[str, str]:
-        """What the browser would send: `values` by input name, what the page filled in, or `otherwise`."""
+        """What the browser would send: `values` by input name, what the page filled in, or `otherwise`.
+
+        A box is ticked by its own value, and unticked by an empty one.
+        """
         filled = {}
         for one in self.inputs:
             name = one.get("name")
             if not name:
                 continue
             if one["type"] in {"checkbox", "radio"}:
-                if "checked" in one or values.get(name) == one.get("value", "on"):
-                    filled[name] = one.get("value", "on")
+                value = one.get("value", "on")
+                if values.get(name, value if "checked" in one else "") == value:
+                    filled[name] = value
             elif name in values:
                 filled[name] = values[name]
             else:

@@ -4,7 +4,7 @@
         …
 
 It runs inside the running event loop: quiet, without signal handlers, and gone when the block is left. Not for
-production: that is `gateway.app`'s business. Below: `gateway.surfaces.server`.
+production: that is `gateway.app`'s business. Below: `gateway.surfaces.server`, `wire`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.surfaces.server import Server, server_config
+from gateway.testing.wire import OpenWire
 
 LOOPBACK = "127.0.0.1"
 
@@ -30,7 +31,7 @@ async def serving(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     still running when the block is left are given one second and then cancelled.
     """
     listener = listen(port)
-    server = _Server(server_config(app, lifespan="auto", timeout_graceful_shutdown=1))
+    server = _Server(server_config(app, http=OpenWire, lifespan="auto", timeout_graceful_shutdown=1))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await server.wait_until_answering(running)

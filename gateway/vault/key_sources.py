@@ -1,20 +1,76 @@
-"""Where a vault key is kept: the operating system's keyring, or a file that only its owner can read.
+"""Where a vault key is kept, and how to say so.
 
-Each source makes the key when there is none yet. Which source is used, and which keys ring it, is the
-composition's choice. Below: `gateway.vault.keyring`. Above: app, cli.
+A key in the settings is either 32 random bytes in base64, or names its source: `file:/path`, `os-keyring:account`. A
+source is one function of a `Place` that gives a `WrappingKey`, imported only when it is named; `SOURCES` lists them.
+The file and the operating system's keyring make their key when there is none yet. Which keys ring it is the
+composition's choice.
+
+Below: `gateway.vault.keyring`. Above: app, cli.
 """
 
 from __future__ import annotations
 
 import base64
+import importlib
 import os
 import stat
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import VaultError
+from gateway.errors import SettingsError, VaultError
 from gateway.secret import Secret
-from gateway.vault.keyring import KEY_BYTES, key_bytes
+from gateway.vault.keyring import KEY_BYTES, Keyring, LocalKey, WrappingKey, key_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source is to find its key: what stands after the colon, and what it may need to get in."""
+
+    address: str
+    token_file: Path | None = None
+    """HashiCorp Vault's token: read each time, since an agent keeps putting fresh ones there."""
+
+
+KeySource = Callable[[Place], WrappingKey]
+
+SOURCES = {
+    "file": "gateway.vault.key_sources:_from_file",
+    "os-keyring": "gateway.vault.key_sources:_from_os_keyring",
+}
+"""Name -> the function that gives its key."""
+
+
+def open_ring(keys: Sequence[Secret], token_file: Path | None = None) -> Keyring:
+    """The ring of these keys, each in base64 or by its source. May read files. VaultError, SettingsError."""
+    return Keyring([_wrapping_key(key, token_file) for key in keys])
+
+
+def _wrapping_key(key: Secret, token_file: Path | None) -> Secret | WrappingKey:
+    name, colon, address = key.reveal().strip().partition(":")
+    if not colon:
+        return key
+    if name not in SOURCES:
+        # Neither the name nor the address is shown: it may be a key that was pasted wrongly.
+        raise SettingsError(f"A vault key names a source that is not known. There are: {', '.join(SOURCES)}.")
+    module, _, function = SOURCES[name].partition(":")
+    source: KeySource = getattr(importlib.import_module(module), function)
+    return source(Place(address, token_file))
+
+
+def _from_file(place: Place) -> WrappingKey:
+    return LocalKey(key_bytes(file_key(Path(place.address))))
+
+
+def _from_os_keyring(place: Place) -> WrappingKey:
+    key = os_keyring_key("atp-gateway", place.address)
+    if key is None:
+        raise VaultError(
+            "The operating system's keyring cannot be used: it is locked, or there is none. Unlock it, or keep the "
+            "vault's key in a file."
+        )
+    return LocalKey(key_bytes(key))
 
 
 def new_key() -> Secret:

@@ -1,9 +1,11 @@
-"""The keys, in order: the first seals, all open.
+"""The ring's keys, in order: the first wraps new data keys, all of them unwrap.
 
-To rotate, put a new key in front and keep the old ones behind it for as long as anything is sealed with them. A
-ring key itself encrypts nothing: HKDF-SHA256 (RFC 5869) derives from it one key for each purpose.
+A ring key encrypts no value of a person's: it wraps data keys (`gateway.vault.data_keys`). One that is here as 32
+bytes is a `LocalKey`, and HKDF-SHA256 (RFC 5869) derives from it one key for each purpose. One that stays in a key
+management service is any other `WrappingKey`. To rotate, put a new key in front, keep the old ones behind it, and run
+`atp-gateway keys rotate`.
 
-Below: the vocabulary. Above: `gateway.vault.vault`. Where keys come from: `gateway.vault.key_sources`.
+Below: the vocabulary. Above: data_keys, vault. Where keys come from: `gateway.vault.key_sources`.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -24,20 +28,47 @@ from gateway.secret import Secret
 
 KEY_BYTES = 32
 ID_BYTES = 4
+_NONCE_BYTES = 12
 
 _NEW_KEY = "Make one with `openssl rand -base64 32`."
 _DISTINCT_BYTES = 16
 """32 random bytes hold about 30 different values; fewer than 16 does not happen by chance (below 1 in 10^15)."""
 
+Context = Mapping[str, str]
+"""What a wrapped key is for. It is not secret, and not stored: who unwraps says it again, and it must be the same."""
+
+
+class WrappingKey(Protocol):
+    """A key of the ring. `name` is stored beside what it wrapped.
+
+    `is_remote` says that unwrapping asks a service: then it may fail for a while (KeyUnavailableError), and what it
+    gave is asked for again from time to time, so that taking the right away takes effect.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_remote(self) -> bool: ...
+
+    async def wrap(self, key: bytes, context: Context) -> bytes:
+        """The key, unreadable. KeyUnavailableError; VaultError where the service does not allow it."""
+        ...
+
+    async def unwrap(self, wrapped: bytes, context: Context) -> bytes:
+        """The key again. KeyUnavailableError; VaultError if it was altered, was wrapped for another context, or
+        the service does not allow it."""
+        ...
+
 
 class Key:
-    """One key of the ring. `id` names it in what it sealed and tells nothing about it."""
+    """32 bytes and what is made of them. `id` names the key in what it sealed, and tells nothing about it."""
 
     __slots__ = ("_root", "cipher", "id")
 
-    def __init__(self, root: bytes) -> None:
+    def __init__(self, root: bytes, id_bytes: int = ID_BYTES) -> None:
         self._root = root
-        self.id = hashlib.sha256(self.derive("key-id")).digest()[:ID_BYTES]
+        self.id = hashlib.sha256(self.derive("key-id")).digest()[:id_bytes]
         self.cipher = AESGCM(self.derive("seal"))
 
     def derive(self, purpose: str) -> bytes:
@@ -46,30 +77,71 @@ class Key:
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._root)
 
     def __repr__(self) -> str:
-        return f"Key({self.id.hex()})"
+        return f"{type(self).__name__}({self.id.hex()})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Key cannot be pickled or copied")
+        raise TypeError("a key cannot be pickled or copied")
+
+
+class LocalKey(Key):
+    """A ring key that is in this process's memory: it wraps with AES-256-GCM, the context being additional data."""
+
+    __slots__ = ("_wrapping",)
+    is_remote = False
+
+    def __init__(self, root: bytes) -> None:
+        super().__init__(root)
+        self._wrapping = AESGCM(self.derive("wrap"))
+
+    @property
+    def name(self) -> str:
+        return self.id.hex()
+
+    async def wrap(self, key: bytes, context: Context) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._wrapping.encrypt(nonce, key, encode_context(context))
+
+    async def unwrap(self, wrapped: bytes, context: Context) -> bytes:
+        try:
+            return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], encode_context(context))
+        except (InvalidTag, ValueError):
+            raise VaultError(
+                "A data key does not unwrap: it was altered, or moved here from another row. "
+                "Restore the table data_keys from a backup."
+            ) from None
 
 
 class Keyring:
-    """At least one key, each the base64 of 32 random bytes. VaultError if one is malformed, weak or there twice."""
+    """At least one key; a Secret is the base64 of 32 random bytes.
 
-    def __init__(self, keys: Sequence[Secret]) -> None:
-        self.keys = tuple(Key(key_bytes(key)) for key in keys)
-        self._by_id = {key.id: key for key in self.keys}
+    VaultError if one is malformed, weak or there twice.
+    """
+
+    def __init__(self, keys: Sequence[Secret | WrappingKey]) -> None:
+        self.keys = tuple(LocalKey(key_bytes(key)) if isinstance(key, Secret) else key for key in keys)
+        self._by_name = {key.name: key for key in self.keys}
         if not self.keys:
             raise VaultError(f"The vault has no key. {_NEW_KEY}")
-        if len(self._by_id) < len(self.keys):
+        if len(self._by_name) < len(self.keys):
             raise VaultError("A vault key is in the ring twice. Remove the second one.")
 
     @property
-    def first(self) -> Key:
-        """The key that seals."""
+    def first(self) -> WrappingKey:
+        """The key that wraps."""
         return self.keys[0]
 
-    def find(self, key_id: bytes) -> Key | None:
-        return self._by_id.get(key_id)
+    def find(self, name: str) -> WrappingKey | None:
+        return self._by_name.get(name)
+
+    def find_local(self, key_id: bytes) -> LocalKey | None:
+        key = self._by_name.get(key_id.hex())
+        return key if isinstance(key, LocalKey) else None
+
+
+def encode_context(context: Context) -> bytes:
+    """A context as bytes: each part with its length before it, so that no two contexts encode alike."""
+    parts = [part.encode("utf-8", "surrogatepass") for pair in sorted(context.items()) for part in pair]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def key_bytes(key: Secret) -> bytes:

@@ -1,35 +1,47 @@
-"""Seals values so that they open only where they were put, and only with a key of the ring.
+"""Seals values so that they open only where they were put, and only with the right key.
 
 AES-256-GCM. What is sealed is bound, as additional data, to the row, person, provider, field and version that it
-belongs to: a ciphertext copied into another place does not open there. Sealed bytes are
+belongs to: a ciphertext copied into another place does not open there. A value is sealed by the data key of its
+person's tenant (`gateway.vault.data_keys`). Sealed bytes are
 
-    format version (1 byte) | key id (4) | nonce (12) | ciphertext and tag
+    2 (1 byte) | data key id (8) | nonce (12) | ciphertext and tag (16)
+    1 (1 byte) | ring key id (4) | nonce (12) | ciphertext and tag (16)      by the ring's key itself: before data keys
 
 Not a store: it returns bytes and is given bytes. No error of it holds data, plain or sealed.
-Below: `gateway.vault.keyring`. Above: oauth, app.
+Below: data_keys, keyring. Above: oauth, app.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn, Protocol
 
 from cryptography.exceptions import InvalidTag
 
-from gateway.errors import VaultError
+from gateway.errors import KeyUnavailableError, VaultError, WrongVaultKeyError
 from gateway.types import Principal, TokenSet
-from gateway.vault.keyring import ID_BYTES, Keyring
+from gateway.vault.data_keys import DATA_KEY_ID_BYTES, DataKeys
+from gateway.vault.keyring import ID_BYTES, KEY_BYTES, Key, Keyring, LocalKey, WrappingKey
 from gateway.vault.token_format import pack_tokens, unpack_tokens
 
-FORMAT = 1
-_HEADER_BYTES = 1 + ID_BYTES
+BY_RING_KEY, BY_DATA_KEY = 1, 2
+_HEADER_BYTES = {BY_RING_KEY: 1 + ID_BYTES, BY_DATA_KEY: 1 + DATA_KEY_ID_BYTES}
+HEAD_BYTES = max(_HEADER_BYTES.values())
+"""How many of a sealed value's first bytes tell what sealed it."""
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 
-Find = Callable[[str], Awaitable[bytes | None]]
-PutIfAbsent = Callable[[str, bytes], Awaitable[bytes]]
+
+class Marks(Protocol):
+    """Small named values at rest, written once. `gateway.store.mark_rows.MarkRows` is one."""
+
+    def find(self, name: str) -> Awaitable[bytes | None]: ...
+
+    def put_if_absent(self, name: str, value: bytes) -> Awaitable[bytes]:
+        """What is stored under the name afterwards."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +63,68 @@ class Binding:
         return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 
 
+class SealedBy(NamedTuple):
+    """What sealed a value: a tenant's data key, or, in former times, a key of the ring. `key_id` is in hex."""
+
+    format: int
+    key_id: str
+
+
 SENTINEL = "vault-sentinel"
+_ROOT = "vault-root:"
 _SENTINEL_TEXT = b"this database is sealed with this key"
-_SENTINEL_BINDING = Binding("marks", SENTINEL, Principal("atp-gateway", "vault"), "", "value", 1)
+_GATEWAY = Principal("atp-gateway", "vault")
+
+
+def mark_binding(name: str) -> Binding:
+    """The place of a mark that the vault keeps for itself."""
+    return Binding("marks", name, _GATEWAY, "", "value", 1)
+
+
+def sealed_by(sealed: bytes) -> SealedBy:
+    """What sealed this value, of which the first `HEAD_BYTES` do. VaultError for what is no sealed value."""
+    length = _HEADER_BYTES.get(sealed[0] if sealed else 0)
+    if length is None:
+        raise VaultError("A sealed value has a format that this version does not know. Upgrade atp-gateway.")
+    return SealedBy(sealed[0], sealed[1:length].hex())
 
 
 class Vault:
-    """Seals with the ring's first key, opens with any of them."""
+    """Seals and opens. Without `data_keys` it has only the ring's own keys, and seals in the former format."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, data_keys: DataKeys | None = None) -> None:
         self._keyring = keyring
+        self._data_keys = data_keys
+        self._roots: dict[str, Key] = {key.name: key for key in keyring.keys if isinstance(key, LocalKey)}
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Vault cannot be pickled or copied")
 
     async def seal(self, plaintext: bytes, binding: Binding) -> bytes:
-        """The plaintext as bytes that open only with the same binding. 33 bytes longer."""
-        key = self._keyring.first
-        header = bytes([FORMAT]) + key.id
-        nonce = os.urandom(_NONCE_BYTES)
-        return header + nonce + key.cipher.encrypt(nonce, plaintext, header + binding.encode())
+        """The plaintext as bytes that open only with the same binding. 37 bytes longer.
+
+        KeyUnavailableError while a tenant's key is not at hand and cannot be fetched.
+        """
+        if self._data_keys is None:
+            return _seal(BY_RING_KEY, self._former_key(), plaintext, binding)
+        tenant = binding.principal.tenant
+        key = self._data_keys.find_sealing(tenant) or await self._data_keys.get_sealing(tenant)
+        return _seal(BY_DATA_KEY, key, plaintext, binding)
 
     async def open(self, sealed: bytes, binding: Binding) -> bytes:
-        """The plaintext. VaultError when the key is missing, or the bytes are altered or out of place."""
-        if len(sealed) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES:
+        """The plaintext. VaultError when the key is missing, or the bytes are altered or out of place.
+
+        KeyUnavailableError as for `seal`.
+        """
+        length = len(sealed) - _NONCE_BYTES - _TAG_BYTES
+        if length < 0 or (sealed[0] in _HEADER_BYTES and length < _HEADER_BYTES[sealed[0]]):
             raise VaultError("A sealed value is cut short. Restore the database from a backup, or connect again.")
-        header, nonce, ciphertext = _split(sealed)
-        if header[0] != FORMAT:
-            raise VaultError("A sealed value has a format that this version does not know. Upgrade atp-gateway.")
-        key = self._keyring.find(header[1:])
-        if key is None:
-            raise VaultError(
-                f"A sealed value needs vault key {header[1:].hex()}, which is not in the key ring. "
-                "Put that key back behind the present one."
-            )
+        by = sealed_by(sealed)
+        key = await self._key(by)
+        header = sealed[: _HEADER_BYTES[by.format]]
+        nonce = sealed[len(header) : len(header) + _NONCE_BYTES]
         try:
-            return key.cipher.decrypt(nonce, ciphertext, header + binding.encode())
+            return key.cipher.decrypt(nonce, sealed[len(header) + _NONCE_BYTES :], header + binding.encode())
         except InvalidTag:
             raise VaultError(
                 "A sealed value does not open: it was altered, or moved here from another row. "
@@ -97,37 +135,79 @@ class Vault:
         return await self.seal(pack_tokens(tokens), binding)
 
     async def open_tokens(self, sealed: bytes, binding: Binding) -> TokenSet:
-        """The tokens. VaultError as for `open`."""
+        """The tokens. Errors as for `open`."""
         return unpack_tokens(await self.open(sealed, binding))
 
     def derive(self, purpose: str) -> list[bytes]:
-        """Keys of 32 bytes for another purpose than sealing, in ring order: use the first, accept all."""
-        return [key.derive(f"purpose/{purpose}") for key in self._keyring.keys]
+        """Keys of 32 bytes for another purpose than sealing, in ring order: use the first, accept all.
 
-    async def check(self, find: Find, put_if_absent: PutIfAbsent, *, source: str = "the vault's key ring") -> None:
-        """Refuse to go on with a key that does not fit the database. Call it before anything is sealed.
-
-        The first start leaves a sealed sentinel in the database, through `put_if_absent`; later starts open it.
-        `source` says in an error where the present key came from. VaultError if the key is the wrong one.
+        Of a key that a service keeps they come from a root that is sealed in the database: `check` comes first.
         """
-        sealed = await find(SENTINEL)
-        if sealed is None:
-            sealed = await put_if_absent(SENTINEL, await self.seal(_SENTINEL_TEXT, _SENTINEL_BINDING))
+        return [self._roots[key.name].derive(f"purpose/{purpose}") for key in self._keyring.keys]
+
+    async def check(self, marks: Marks, *, source: str = "the vault's key ring") -> None:
+        """Refuse to go on with a ring that does not fit the database. Call it before anything is sealed.
+
+        The first start leaves a sealed sentinel in the database; later starts open it. `source` says in an error
+        where the ring's first key came from. WrongVaultKeyError, and then nothing was changed.
+        """
+        if needed := await self._missing_key(b""):
+            raise self._wrong_key(needed, source)
+        sealed = await marks.find(SENTINEL) or b""
         try:
-            await self.open(sealed, _SENTINEL_BINDING)
+            if not sealed:
+                sealed = await marks.put_if_absent(SENTINEL, await self.seal(_SENTINEL_TEXT, mark_binding(SENTINEL)))
+            await self.open(sealed, mark_binding(SENTINEL))
+        except KeyUnavailableError:
+            raise
         except VaultError:
-            needed = _split(sealed)[0][1:]
-            if len(needed) < ID_BYTES or self._keyring.find(needed) is not None:
-                raise  # the key is there: the sentinel itself is damaged
-            raise VaultError(
-                f"This database was sealed with vault key {needed.hex()}, but {source} gives key "
-                f"{self._keyring.first.id.hex()}. "
-                "Nothing was changed. Restore the former key there; if it is lost, start with a new database, and "
-                "people connect their accounts again."
-            ) from None
+            if needed := await self._missing_key(sealed):
+                raise self._wrong_key(needed, source) from None
+            raise  # the key is there: the sentinel itself is damaged
+        for key in self._keyring.keys:
+            if key.name not in self._roots:
+                self._roots[key.name] = Key(await self._root(key, marks))
+
+    async def _missing_key(self, sentinel: bytes) -> str | None:
+        """A ring key that the database needs and the ring does not have."""
+        missing = await self._data_keys.list_missing_wrappers() if self._data_keys is not None else []
+        if len(sentinel) >= _HEADER_BYTES[BY_RING_KEY] and sentinel[0] == BY_RING_KEY:
+            missing.append(sealed_by(sentinel).key_id)
+        return next((name for name in missing if self._keyring.find(name) is None), None)
+
+    async def _key(self, by: SealedBy) -> Key:
+        key_id = bytes.fromhex(by.key_id)
+        if by.format == BY_DATA_KEY and self._data_keys is not None:
+            return self._data_keys.find(key_id) or await self._data_keys.get(key_id)
+        if key := self._keyring.find_local(key_id):
+            return key
+        raise VaultError(
+            f"A sealed value needs vault key {by.key_id}, which is not in the key ring. "
+            "Put that key back behind the present one."
+        )
+
+    def _former_key(self) -> Key:
+        if isinstance(self._keyring.first, LocalKey):
+            return self._keyring.first
+        raise VaultError("A key that a service keeps seals nothing by itself: the vault needs its data keys.")
+
+    async def _root(self, key: WrappingKey, marks: Marks) -> bytes:
+        """What stands in for a ring key that never leaves its service, wherever keys are derived. Made once."""
+        name = _ROOT + key.name
+        sealed = await marks.find(name)
+        if sealed is None:
+            sealed = await marks.put_if_absent(name, await self.seal(os.urandom(KEY_BYTES), mark_binding(name)))
+        return await self.open(sealed, mark_binding(name))
+
+    def _wrong_key(self, needed: str, source: str) -> WrongVaultKeyError:
+        return WrongVaultKeyError(
+            f"This database was sealed with vault key {needed}, but {source} gives key {self._keyring.first.name}. "
+            "Nothing was changed. Put the former key back there, or behind the present one in [vault] previous_keys; "
+            "if it is lost, start with a new database, and people connect their accounts again."
+        )
 
 
-def _split(sealed: bytes) -> tuple[bytes, bytes, bytes]:
-    """Header, nonce, ciphertext."""
-    body = _HEADER_BYTES + _NONCE_BYTES
-    return sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES:body], sealed[body:]
+def _seal(format_: int, key: Key, plaintext: bytes, binding: Binding) -> bytes:
+    header = bytes([format_]) + key.id
+    nonce = os.urandom(_NONCE_BYTES)
+    return header + nonce + key.cipher.encrypt(nonce, plaintext, header + binding.encode())

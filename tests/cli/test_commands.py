@@ -183,7 +183,7 @@ def test_the_wrong_vault_key_is_refused_with_where_it_came_from(run, tmp_path):
     assert run("connections").returncode == 0
     other = "3q2+78r+ur4BI0VniavN7wAAESIzRFVmd4iZqrvM3e4="
     result = run("connections", ATP_GATEWAY_VAULT_KEY=other)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "[vault] key" in result.stderr
     assert other not in result.stderr
 

@@ -177,7 +177,7 @@ async def test_not_now_is_a_no_on_the_page_and_for_the_tool(stage, someone):
     await alice.reads("You said no, so nothing was connected.")
 
     assert await asyncio.wait_for(answer, 10) == DECLINED
-    assert stage.provider.log == []
+    assert list(stage.provider.log) == []
 
 
 async def test_a_no_at_the_provider_is_a_no_on_the_page_and_for_the_tool(stage, someone):

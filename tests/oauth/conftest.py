@@ -29,6 +29,7 @@ from gateway.oauth.http import ProviderTransport
 from gateway.oauth.identity import Account, Accounts
 from gateway.oauth.live_tokens import LiveTokens
 from gateway.oauth.refresher import Refresher
+from gateway.oauth.revocations import Revocations
 from gateway.providers.catalogue import Catalogue
 from gateway.secret import Secret
 from gateway.store.store import Store
@@ -88,14 +89,24 @@ class House:
         self.broker = Broker(
             store.connections, self.grants, flows=self.flows, apps=self.apps, refresher=self.refresher, clock=clock
         )
+        self.revocations = Revocations(
+            store.revocations,
+            store.connections,
+            vault,
+            apps=self.apps,
+            client=self.client,
+            audit=self.audit,
+            clock=clock,
+        )
         self.connections = Connections(
-            store.connections, self.grants, apps=self.apps, client=self.client, audit=self.audit
+            store.connections, self.grants, apps=self.apps, revocations=self.revocations, audit=self.audit
         )
 
     async def close(self) -> None:
         await self.refresher.close()
         await self.flows.close()
         await self.connections.close()
+        await self.revocations.close()
         await self.audit.close()
         await self.transport.close()
 
@@ -222,6 +233,7 @@ class ScriptedEndpoint:
     def __init__(self) -> None:
         self.reply = b""
         self.requests: list[bytes] = []
+        self.asked = asyncio.Event()
         self.drip = False
         """Send the reply and then nothing, and do not close."""
 
@@ -230,6 +242,7 @@ class ScriptedEndpoint:
             head = await reader.readuntil(b"\r\n\r\n")
             found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
             self.requests.append(head + await reader.readexactly(int(found[1]) if found else 0))
+            self.asked.set()
             writer.write(self.reply)
             await writer.drain()
             if self.drip:

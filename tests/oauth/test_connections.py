@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gateway.secret import Secret
-from gateway.types import CredentialKind, NeedsConnection, Requirement
+from gateway.types import CredentialKind, NeedsConnection, Requirement, TokenSet
 from tests.oauth.conftest import ALICE, BOB
 
 
@@ -33,7 +34,7 @@ async def test_a_provider_that_fails_does_not_keep_the_tokens_alive_here(house, 
     [connection] = await house.connections.list(ALICE)
     server.fail_next(endpoint="revoke")
     ended = await house.connections.disconnect(ALICE, connection.id)
-    assert ended.revoked_at_provider == "no"
+    assert ended.revoked_at_provider == "retrying"
     assert await house.connections.list(ALICE) == []
 
 
@@ -70,6 +71,35 @@ async def test_two_at_a_time_disconnect_once(house, server):
     results = await asyncio.gather(*(house.connections.disconnect(ALICE, connection.id) for _ in range(10)))
     assert sum(result is not None for result in results) == 1
     assert server.count("revoke", None) == 1
+
+
+async def test_tokens_that_do_not_open_do_not_keep_a_person_from_disconnecting(house, server):
+    await house.connect()
+    row = await house.row()
+    await house.store.connections.replace(replace(row, sealed=b"damaged", version=2), expected_version=1)
+    ended = await house.connections.disconnect(ALICE, row.id)
+    assert ended.revoked_at_provider == "no"
+    assert await house.connections.list(ALICE) == []
+
+
+async def test_tokens_that_were_refreshed_in_between_are_the_ones_revoked(house, server):
+    """The row moves on while it is being dropped: what the provider issued last must not be left alive."""
+    await house.connect()
+    former = await house.row()
+    newer = server.issue("alice", client_id="our id")
+    tokens = TokenSet(Secret(newer.access_token), Secret(newer.refresh_token))
+    prepared = house.revocations.draft
+
+    async def slowly(connection, held):
+        made = await prepared(connection, held)
+        if connection.version == former.version:
+            renewed = await house.grants.renewed(connection, tokens)
+            await house.store.connections.replace(renewed, expected_version=former.version)
+        return made
+
+    house.revocations.draft = slowly
+    assert (await house.connections.disconnect(ALICE, former.id)).revoked_at_provider == "yes"
+    assert server.grants.find_grant(newer.refresh_token).revoked
 
 
 @pytest.mark.parametrize("connection_id", ["", "unknown", "\x00", "x" * 10_000])

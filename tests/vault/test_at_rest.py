@@ -4,78 +4,109 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from gateway.errors import VaultError
+from gateway.clock import SystemClock
+from gateway.errors import VaultError, WrongVaultKeyError
 from gateway.secret import Secret
 from gateway.store.store import Store
 from gateway.types import Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal, TokenSet
+from gateway.vault.data_keys import DataKeys
 from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring
-from gateway.vault.vault import Binding, Vault
+from gateway.vault.vault import Binding, Vault, mark_binding
+from tests.vault.conftest import MakeVault
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ANNA = Principal("issuer", "anna")
 CANARIES = ("canary+access/token/000", "canary+refresh/token/111", "canary+new/token/2222", "canary+pkce/verifier/33")
 
 
-def vault(*keys: Secret) -> Vault:
-    return Vault(Keyring(keys))
-
-
-async def test_the_key_that_sealed_the_database_is_accepted_at_every_start(store: Store) -> None:
+async def test_the_key_that_sealed_the_database_is_accepted_at_every_start(store: Store, vault_of: MakeVault) -> None:
     key = new_key()
     for _ in range(3):
-        await vault(key).check(store.marks.find, store.marks.put_if_absent)
+        await vault_of(key).check(store.marks)
 
 
-async def test_a_rotated_ring_is_accepted(store: Store) -> None:
+async def test_a_rotated_ring_is_accepted(store: Store, vault_of: MakeVault) -> None:
     former = new_key()
-    await vault(former).check(store.marks.find, store.marks.put_if_absent)
+    await vault_of(former).check(store.marks)
 
-    await vault(new_key(), former).check(store.marks.find, store.marks.put_if_absent)
+    await vault_of(new_key(), former).check(store.marks)
 
 
-async def test_a_wrong_key_is_refused_with_what_to_restore_and_nothing_is_changed(store: Store) -> None:
+async def test_a_database_of_before_data_keys_is_accepted(store: Store, vault_of: MakeVault) -> None:
+    key = new_key()
+    await Vault(Keyring([key])).check(store.marks)
+
+    await vault_of(key).check(store.marks)
+
+
+@pytest.mark.parametrize("envelope", [True, False])
+async def test_a_wrong_key_is_refused_with_what_to_restore_and_nothing_is_changed(
+    envelope: bool, store: Store, vault_of: MakeVault
+) -> None:
     former, wrong = new_key(), new_key()
-    await vault(former).check(store.marks.find, store.marks.put_if_absent)
-    before = await store.marks.find("vault-sentinel")
+    sealing = vault_of(former) if envelope else Vault(Keyring([former]))
+    await sealing.check(store.marks)
+    before = await store.marks.find("vault-sentinel"), await store.data_keys.list_all()
 
-    with pytest.raises(VaultError) as raised:
-        await vault(wrong).check(store.marks.find, store.marks.put_if_absent, source="the file /data/vault.key")
+    with pytest.raises(WrongVaultKeyError) as raised:
+        await vault_of(wrong).check(store.marks, source="the file /data/vault.key")
 
-    needed, present = (Keyring([key]).first.id.hex() for key in (former, wrong))
+    needed, present = (Keyring([key]).first.name for key in (former, wrong))
     assert str(raised.value).startswith(
         f"This database was sealed with vault key {needed}, but the file /data/vault.key gives key {present}. "
         "Nothing was changed."
     )
-    assert await store.marks.find("vault-sentinel") == before
+    assert (await store.marks.find("vault-sentinel"), await store.data_keys.list_all()) == before
 
 
-async def test_of_two_first_starts_with_different_keys_one_is_refused(store: Store) -> None:
-    """The other process put its sentinel between our looking and our writing."""
-    await vault(new_key()).check(store.marks.find, store.marks.put_if_absent)
+async def test_a_former_ring_key_that_is_gone_is_named_as_long_as_a_data_key_needs_it(
+    store: Store, vault_of: MakeVault
+) -> None:
+    """The ring's first key is the right one, and the sentinel opens; a tenant's values would not."""
+    former, present = new_key(), new_key()
+    await vault_of(present).check(store.marks)
+    await vault_of(former).seal(b"", Binding("connections", "c1", Principal("i", "anna", "acme"), "p", "tokens", 1))
 
-    async def find_nothing(name: str) -> None:
-        return None
+    with pytest.raises(WrongVaultKeyError, match=f"sealed with vault key {Keyring([former]).first.name}"):
+        await vault_of(present).check(store.marks)
 
-    with pytest.raises(VaultError, match="Nothing was changed"):
-        await vault(new_key()).check(find_nothing, store.marks.put_if_absent)
+
+async def test_of_two_first_starts_with_different_keys_one_is_refused(store: Store, vault_of: MakeVault) -> None:
+    """The other process made its data key, or its sentinel, between our looking and our writing."""
+
+    class LateMarks:
+        def __init__(self, happens: Callable[[], Awaitable[object]]) -> None:
+            self.happens = happens
+
+        async def find(self, name: str) -> None:
+            await self.happens()
+
+        put_if_absent = store.marks.put_if_absent
+
+    other = vault_of(new_key())
+
+    with pytest.raises(WrongVaultKeyError, match="Nothing was changed"):
+        await vault_of(new_key()).check(LateMarks(lambda: other.check(store.marks)))
 
 
 @pytest.mark.parametrize(("kept", "said"), [(0, "cut short"), (5, "cut short"), (40, "was altered")])
-async def test_a_damaged_sentinel_is_told_from_a_wrong_key(store: Store, kept: int, said: str) -> None:
-    key = vault(new_key())
-    place = Binding("marks", "vault-sentinel", Principal("atp-gateway", "vault"), "", "value", 1)
-    await store.marks.put_if_absent("vault-sentinel", (await key.seal(b"this database", place))[:kept])
+async def test_a_damaged_sentinel_is_told_from_a_wrong_key(
+    store: Store, vault_of: MakeVault, kept: int, said: str
+) -> None:
+    key = vault_of(new_key())
+    sealed = await key.seal(b"this database", mark_binding("vault-sentinel"))
+    await store.marks.put_if_absent("vault-sentinel", sealed[:kept] or b"\2")
 
     with pytest.raises(VaultError, match=said):
-        await key.check(store.marks.find, store.marks.put_if_absent)
+        await key.check(store.marks)
 
 
 def in_clear(data: bytes) -> Iterator[str]:
@@ -99,7 +130,8 @@ def test_the_search_for_canaries_finds_them() -> None:
 async def test_no_token_is_in_clear_in_the_files_after_writing_replacing_and_deleting(
     tmp_path: Path, sqlite_url: str
 ) -> None:
-    key, store = vault(new_key()), await Store.open(sqlite_url)
+    store, keyring = await Store.open(sqlite_url), Keyring([new_key()])
+    key = Vault(keyring, DataKeys(store.data_keys, keyring, SystemClock()))
     access, refresh, new, verifier = (Secret(canary) for canary in CANARIES)
     place = Binding("connections", "c1", ANNA, "acme", "sealed", 1)
     first = Connection(
@@ -134,9 +166,9 @@ async def test_no_token_is_in_clear_in_the_files_after_writing_replacing_and_del
     assert sealed not in left
 
 
-async def test_a_ciphertext_copied_to_another_persons_row_does_not_open(store: Store) -> None:
+async def test_a_ciphertext_copied_to_another_persons_row_does_not_open(store: Store, vault_of: MakeVault) -> None:
     """Someone who can write to the database gives Bernd's row Anna's tokens."""
-    key, bernd = vault(new_key()), Principal("issuer", "bernd")
+    key, bernd = vault_of(new_key()), Principal("issuer", "bernd")
     place = Binding("connections", "c1", ANNA, "acme", "sealed", 1)
     stolen = await key.seal_tokens(TokenSet(Secret(CANARIES[0])), place)
     await store.connections.insert(

@@ -60,9 +60,10 @@ def upgrade() -> None:
         "data_keys",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("wrapped", sa.LargeBinary, nullable=False),
         sa.Column("wrapped_by", sa.Text, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("retired_at", _TIME),
+        sa.UniqueConstraint("tenant", "generation", name="data_keys_generation"),
     )
-    op.create_index("data_keys_tenant", "data_keys", ["tenant"])
