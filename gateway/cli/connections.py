@@ -56,13 +56,21 @@ async def _list(gateway: Gateway) -> list[Connection]:
 
 async def _disconnect(gateway: Gateway, connection_id: str) -> int:
     from gateway.app import listening
+    from gateway.surfaces.web.receipt import receipt_for
 
     async with listening(gateway):
-        ended = await (await gateway.accounts.open()).connections.disconnect(gateway.principal, connection_id)
+        opened = await gateway.accounts.open()
+        ended = await opened.connections.disconnect(gateway.principal, connection_id)
     if not ended:
         click.secho(f"You have no connection {connection_id}. See: atp-gateway connections", fg="red", err=True)
         return 1
-    click.secho("✓ Disconnected.", fg="green", err=True)
+    name = opened.apps.display_name(ended.connection.provider)
+    receipt = receipt_for(ended, name)
+    click.secho(f"✓ {name} is disconnected.", fg="green", err=True)
+    click.echo(f"  This gateway  {receipt.here}", err=True)
+    click.secho(f"  {name}  {receipt.there}", fg=None if receipt.state == "ended" else "yellow", err=True)
+    if receipt.advice:
+        click.echo(f"  {receipt.advice} {receipt.access_page or ''}".rstrip(), err=True)
     return 0
 
 

@@ -303,7 +303,7 @@ async def test_disconnecting_ends_the_access_here_and_at_the_provider(stage, som
     await alice.page.get_by_text("Disconnect", exact=True).click()
     await alice.press("Disconnect Acme")
     await alice.lands_on(DISCONNECTED)
-    await alice.reads("Acme has ended it too.")
+    await alice.reads("Has confirmed that it ended the access too.")
 
     assert stage.provider.count("revoke") == 1
     assert await stage.link()

@@ -18,6 +18,7 @@ from gateway.surfaces.refusal import NOT_FOUND
 from gateway.surfaces.web.form_guard import FIELD, FormGuard
 from gateway.surfaces.web.pages import Pages, principal_of
 from gateway.surfaces.web.problems import FORM_EXPIRED, explained
+from gateway.surfaces.web.receipt import Disconnected, receipt_for
 from gateway.types import AuditEvent, Connection, Principal
 
 LATEST = 25
@@ -35,6 +36,8 @@ _ACTIONS = {
     "connection.declined": "Connection declined",
     "connection.failed": "Connection failed",
     "connection.dropped": "Account disconnected",
+    "connection.revoked": "Access ended at the provider",
+    "connection.not_revoked": "Access not ended at the provider",
 }
 _OUTCOMES = {
     "tool_error": "the tool reported an error",
@@ -49,18 +52,13 @@ _OUTCOMES = {
     "revoked_at_provider=yes": "revoked at the provider too",
     "revoked_at_provider=no": "not revoked at the provider",
     "revoked_at_provider=unsupported": "not revoked at the provider",
+    "revoked_at_provider=retrying": "the provider is asked again",
+    "revoked_at_provider=shared": "kept at the provider for another connection",
+    "wanted": "another connection uses it",
+    "nowhere": "the provider cannot be asked",
+    "unreadable": "the gateway's copy was damaged",
+    "given_up": "the provider did not confirm it for a day",
 }
-
-
-class Disconnected(Protocol):
-    """`revoked_at_provider` is yes, no, or unsupported; `access_page` is where a person can end the access there."""
-
-    @property
-    def connection(self) -> Connection: ...
-    @property
-    def revoked_at_provider(self) -> str: ...
-    @property
-    def access_page(self) -> str | None: ...
 
 
 class Connections(Protocol):
@@ -123,8 +121,14 @@ class ConnectionPages:
         ended = await self._connections.disconnect(principal_of(request), request.path_params["connection"])
         if ended is None:
             return NOT_FOUND.answer(request)
-        name = self._provider_name(ended.connection.provider)
-        return self._pages.page(request, "disconnected.html", ended=ended, provider_name=name)
+        name, connection = self._provider_name(ended.connection.provider), ended.connection
+        return self._pages.page(
+            request,
+            "disconnected.html",
+            receipt=receipt_for(ended, name),
+            provider_name=name,
+            account=connection.account_label,
+        )
 
     def _line(self, event: AuditEvent) -> _Line:
         return _Line(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,6 +11,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from gateway.surfaces.answer import content_security_policy
+from gateway.surfaces.web.moments import machine_time, moment
 from gateway.surfaces.web.plain_text import finalize, name
 from gateway.surfaces.web.scope_words import scope_words
 from gateway.surfaces.web.static_files import StaticFiles
@@ -74,13 +74,3 @@ def principal_of(request: Request) -> Principal:
     """Who sits at the browser: the edge has made sure of it."""
     principal: Principal = request.scope["state"]["principal"]
     return principal
-
-
-def moment(at: datetime) -> str:
-    """A time as people read it, in UTC: the optional script turns it into the reader's own."""
-    at = at.astimezone(UTC)
-    return f"{at.day} {at:%b %Y, %H:%M} UTC"
-
-
-def machine_time(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

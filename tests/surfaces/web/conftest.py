@@ -49,6 +49,7 @@ class Gone:
     connection: Connection
     revoked_at_provider: str
     access_page: str | None
+    retried_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,8 @@ class FakeConnections:
     async def disconnect(self, principal: Principal, connection_id: str) -> Gone | None:
         found = [row for row in self.rows if (row.principal, row.id) == (principal, connection_id)]
         self.rows = [row for row in self.rows if row not in found]
-        return Gone(found[0], self.revoked_at_provider, "https://provider.example/access") if found else None
+        until = NOW + timedelta(hours=24)
+        return Gone(found[0], self.revoked_at_provider, "https://provider.example/access", until) if found else None
 
     async def list_latest(self, principal: Principal, limit: int) -> list[AuditEvent]:
         return [event for event in self.events if event.principal == principal][:limit]

@@ -64,9 +64,15 @@ async def test_nothing_connected_is_explained(alice) -> None:
 @pytest.mark.parametrize(
     ("revoked", "expected"),
     [
-        ("yes", "HubSpot has ended it too"),
-        ("no", "did not confirm that it ended the access"),
-        ("unsupported", "offers no way to end the access from here"),
+        ("yes", "HubSpot Has confirmed that it ended the access too"),
+        (
+            "retrying",
+            "Has not confirmed yet that it ended the access. It is asked again until 2 Mar 2026, 12:00",
+        ),
+        ("shared", "another connection here uses the same access"),
+        ("unsupported", "HubSpot Offers no way to end the access from here"),
+        ("no", "the gateway's copy of it was damaged"),
+        ("something new", "Could not be asked to end the access"),
     ],
 )
 async def test_disconnect_ends_it_and_says_what_the_provider_did(site, alice, revoked: str, expected: str) -> None:
@@ -77,6 +83,12 @@ async def test_disconnect_ends_it_and_says_what_the_provider_did(site, alice, re
     assert expected in words(answer)
     assert ("https://provider.example/access" in answer.text) == (revoked != "yes")
     assert site.connections.rows == []
+
+
+async def test_a_disconnected_password_is_still_valid_at_the_provider_and_the_page_says_so(site, alice) -> None:
+    connection = site.connections.add(kind=CredentialKind.BASIC)
+    site.connections.revoked_at_provider = "unsupported"
+    assert "The password itself is still valid" in words(await press_disconnect(alice, connection.id))
 
 
 async def test_a_disconnected_api_key_is_still_valid_at_the_provider_and_the_page_says_so(site, alice) -> None:
