@@ -34,8 +34,8 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.clock import Clock, SystemClock
-from gateway.testing.exchange import Exchange
-from gateway.testing.fault_layer import SEEN, FaultLayer, Seen
+from gateway.testing.exchange import SEEN, Exchange, Seen
+from gateway.testing.fault_layer import FaultLayer
 from gateway.testing.faults import FAULTS, Fault
 from gateway.testing.gate import Gate
 from gateway.testing.grants import AccessToken, Grant, Grants, Issued, Person, RefusalError, RegisteredClient
@@ -71,9 +71,9 @@ class AuthorizationServer:
         self.grants = Grants(self.behaviour, self.clock)
         self._key = _new_key(self.manners.signs_with)
         self._routes = self._make_routes()
-        own = {"rate_limited": Fault("The vendor's own words for too many requests.", self._rate_limited)}
+        own = {"rate_limited": Fault("Too many requests, in the vendor's own words.", self._rate_limited)}
         self.faults = FAULTS | own
-        self._app = Starlette(routes=[*self._routes.values(), *self.manners.routes(self)])
+        self._app = Starlette(routes=list(self._routes.values()))
         self._front = FaultLayer(
             self._app,
             self.script,
@@ -83,6 +83,7 @@ class AuthorizationServer:
             note=self._note_fault,
             hold=self._hold,
         )
+        self.manners.serve_api(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._front(scope, receive, send)
@@ -196,7 +197,7 @@ class AuthorizationServer:
             await anyio.sleep(self.behaviour.delay)
 
     async def _rate_limited(self, exchange: Exchange) -> None:
-        answer = self.manners.rate_limited()
+        answer = self.manners.rate_limited(exchange.what)
         await exchange.give(answer.status_code, answer.raw_headers, bytes(answer.body))
 
     def _refusing(self, endpoint: Endpoint) -> Endpoint:

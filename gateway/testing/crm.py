@@ -46,7 +46,7 @@ CONTACTS: dict[str, tuple[tuple[str, str, str], ...]] = {
 """Whose contacts are whose: first name, last name, e-mail."""
 
 READ, WRITE = "read", "write"
-_KINDS = {"contacts", "companies"}
+_KINDS = {"contacts", "companies", "deals"}
 _DEFAULT_PAGE, _LARGEST_PAGE = 10, 100
 
 

@@ -14,9 +14,24 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.testing.log import Shown
 from gateway.testing.wire import Wire
 
+SEEN = "gateway.testing.seen"
+
 Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a request is, before anything has been done about it. `token` is the one it presents, by its name."""
+
+    what: str
+    client_id: str | None = None
+    person: str | None = None
+    token: Shown | None = None
+    at_once: int = 1
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,12 @@ class Exchange:
         """A date in HTTP's form, so many seconds from the server's now; `seconds` in the script wins."""
         at = self.now + timedelta(seconds=self.params.get("seconds", otherwise))
         return format_datetime(at, usegmt=True).encode()
+
+    @property
+    def what(self) -> str:
+        """The log's word for the request."""
+        seen: Seen = self._scope[SEEN]
+        return seen.what
 
     @property
     def wire(self) -> Wire:

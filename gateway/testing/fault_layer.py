@@ -8,29 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.clock import Clock
-from gateway.testing.exchange import Exchange
+from gateway.testing.exchange import SEEN, Exchange, Seen
 from gateway.testing.faults import Fault
-from gateway.testing.log import Shown
 from gateway.testing.script import Script
-
-SEEN = "gateway.testing.seen"
-
-
-@dataclass(slots=True)
-class Seen:
-    """What a request is, before anything has been done about it. `token` is the one it presents, by its name."""
-
-    what: str
-    client_id: str | None = None
-    person: str | None = None
-    token: Shown | None = None
-    at_once: int = 1
-    fault: str | None = None
 
 
 class FaultLayer:

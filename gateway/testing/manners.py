@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
 
 from gateway.testing.behaviour import Behaviour
 from gateway.testing.grants import AccessToken, AuthorizationRequest, Grant, Issued, Person, RefusalError
@@ -35,7 +34,7 @@ class Paths:
     revoke: str | None = "/revoke"
     introspect: str | None = "/introspect"
     introspect_method: str = "POST"
-    jwks: str = "/jwks"
+    jwks: str | None = "/jwks"
     metadata: tuple[str, ...] = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 
 
@@ -114,7 +113,8 @@ def revoke(server: AuthorizationServer, client_id: str | None, value: str) -> Re
     return Response(status_code=200)
 
 
-def rate_limited() -> Response:
+def rate_limited(_what: str) -> Response:
+    """Too many requests, at the token endpoint or at the API."""
     return JSONResponse({"error": "slow_down"}, 429, headers={"Retry-After": "1"})
 
 
@@ -133,13 +133,17 @@ def wanted(form: Mapping[str, str]) -> frozenset[str]:
     return frozenset(form.get("scope", "").split())
 
 
+def no_api(_server: AuthorizationServer) -> None:
+    """An authorization server and nothing else."""
+
+
 def anything_goes(form: Mapping[str, str]) -> None:
     """No token request is refused for its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """One vendor's. `behaviour` makes its policy; `routes` are its API, and whatever else it serves.
+    """One vendor's. `behaviour` makes its policy; `serve_api` adds what else it serves.
 
     `names_issuer`: redirects carry `iss` (RFC 9207). `anonymous` are endpoints at which a client need not prove itself.
     """
@@ -161,8 +165,8 @@ class Manners:
     signs_with: str = "ES256"
     names_issuer: bool = True
     anonymous: frozenset[str] = frozenset()
-    rate_limited: Callable[[], Response] = rate_limited
-    routes: Callable[[AuthorizationServer], Sequence[BaseRoute]] = lambda _: ()
+    rate_limited: Callable[[str], Response] = rate_limited
+    serve_api: Callable[[AuthorizationServer], None] = no_api
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

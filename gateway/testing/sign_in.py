@@ -27,6 +27,7 @@ from gateway.testing.manners import Manners
 
 _COOKIE = "testing_sign_in"
 _BOX = "scope:"
+_SIGNING_IN = {"openid", "email", "profile", "offline_access"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
     "Cache-Control": "no-store",
@@ -119,7 +120,7 @@ class SignIn:
         about: dict[str, Any] = {
             "client": asked.client.id,
             "scopes": sorted(asked.scopes),
-            "granular": self._behaviour.granular,
+            "boxes": self._boxes(asked),
         }
         return self._page("consent.html", key=key, person=person, **about)
 
@@ -133,10 +134,13 @@ class SignIn:
             self._note(request, asked.client.id, person, "access_denied")
             return self._back(request, asked.redirect_uri, {"error": "access_denied", "state": asked.state})
         self._note(request, asked.client.id, person, "ok")
-        ticked = asked.scopes
-        if self._behaviour.granular:
-            ticked = frozenset(scope for scope in asked.scopes if f"{_BOX}{scope}" in form)
-        return self._agree(request, asked, person, ticked)
+        unticked = {scope for scope in self._boxes(asked) if f"{_BOX}{scope}" not in form}
+        return self._agree(request, asked, person, asked.scopes - unticked)
+
+    def _boxes(self, asked: AuthorizationRequest) -> frozenset[str]:
+        """The scopes that stand with a box: where there are two or more beside those of signing in."""
+        boxes = asked.scopes - _SIGNING_IN if self._behaviour.granular else frozenset()
+        return boxes if len(boxes) > 1 else frozenset()
 
     def _agree(self, request: Request, asked: AuthorizationRequest, person: Person, agreed: frozenset[str]) -> Response:
         former = self._grants.of(asked.client.id, person)

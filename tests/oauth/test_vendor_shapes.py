@@ -1,48 +1,109 @@
-"""The four vendors' own ways, played by the authorization server with the shipped descriptions pointed at it."""
+"""The four vendors' own ways, from connect to disconnect: twins, with the shipped descriptions pointed at them."""
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from gateway.providers.catalogue import SHIPPED
-from gateway.types import Credential
-from tests.oauth.conftest import ALICE
+from gateway.clock import MovableClock
+from gateway.testing.browser import Browser
+from gateway.testing.grants import RegisteredClient
+from gateway.testing.twins.description import shipped
+from gateway.testing.twins.twin import Twin, make_twin
+from gateway.types import ConnectionStatus, Credential
+from tests.oauth.conftest import ALICE, CALLBACK, House
+
+CONTACTS = "crm.objects.contacts.read"
+GMAIL, EVENTS = "https://www.googleapis.com/auth/gmail.readonly", "https://www.googleapis.com/auth/calendar.events"
+JOURNEYS = {
+    "hubspot": ((CONTACTS,), timedelta(minutes=31), "alice@example.com", 1),
+    "google": ((GMAIL,), timedelta(hours=1), "alice@example.com", 1),
+    "salesforce": (("api",), timedelta(hours=3), "alice@twin.example", 1),
+    "microsoft": (("Mail.Read",), timedelta(hours=1), "alice@example.com", 0),
+}
+"""What to ask for, after how long its token is dead, the account's label, how often it can be asked to revoke."""
 
 
-def table_of(name: str, issuer: str, **changes: Any) -> dict[str, Any]:
-    """A shipped description with this server's addresses."""
-    shipped = tomllib.loads((SHIPPED / f"{name}.toml").read_text())
-    addresses = {
-        "authorization_url": f"{issuer}/authorize", "token_url": f"{issuer}/token",
-        "userinfo_url": f"{issuer}/userinfo",
-        "jwks_url": f"{issuer}/jwks", "introspection": {"url": f"{issuer}/introspect"},
-    }  # fmt: skip
-    if "revocation" in shipped:
-        addresses["revocation"] = {**shipped["revocation"], "url": f"{issuer}/revoke"}
-    return {**shipped, **addresses, **changes}
+@pytest.fixture
+def at(house_of: Any, clock: MovableClock) -> Any:
+    """A house whose acme is a twin."""
+
+    @asynccontextmanager
+    async def make(name: str, **changes: Any) -> AsyncIterator[tuple[House, Twin]]:
+        twin = make_twin(name, clock)
+        twin.server.register(RegisteredClient("our id", "our secret", (CALLBACK,)))
+        async with twin.served(), house_of({**twin.table(), **changes}) as house:
+            yield house, twin
+
+    return make
 
 
-async def test_salesforce_names_no_end_and_a_host_of_its_own(house_of, server, issuer, clock):
-    server.behaviour.names_lifetime = False
-    server.behaviour.token_extras = {
-        "instance_url": "https://acme.my.salesforce.com", "id": "https://login.salesforce.com/id/1/2",
-        "organization_id": "org", "issued_at": "1700000000000",
-    }  # fmt: skip
-    identity = {"source": "token", "account_id": ["organization_id"], "label": []}
-    async with house_of(table_of("salesforce", issuer, identity=identity)) as house:
-        await house.connect()
-        credential = await house.credential("api")
-        assert credential.extras == {"instance_url": "https://acme.my.salesforce.com"}
-        assert credential.expires_at == clock.now() + timedelta(minutes=15)
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_a_connection_lives_from_consent_to_disconnect(at: Any, clock: MovableClock, name: str) -> None:
+    scopes, life, label, revocations = JOURNEYS[name]
+    async with at(name) as (house, twin):
+        await house.connect(*scopes)
+        first = await house.credential(*scopes)
+        assert isinstance(first, Credential)
+        assert first.account == label
+
+        clock.advance(life)
+        second = await house.credential(*scopes)
+        assert isinstance(second, Credential)
+        assert second.token != first.token
+        assert twin.log.count("refresh") == 1
+
         [connection] = await house.connections.list(ALICE)
-        assert connection.account_id == "org"
-        server.behaviour.token_extras = {"instance_url": "https://moved.my.salesforce.com"}
+        await house.connections.disconnect(ALICE, connection.id)
+        assert twin.log.count("revoke") == revocations
+        assert not isinstance(await house.credential(*scopes), Credential)
+        assert (twin.log.replays(), twin.log.after_revoke(), twin.log.most_at_once()) == ([], [], 1)
+
+
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_a_person_who_removes_the_app_there_is_asked_to_connect_again(
+    at: Any, clock: MovableClock, name: str
+) -> None:
+    scopes, life, *_ = JOURNEYS[name]
+    async with at(name) as (house, twin):
+        await house.connect(*scopes)
+        twin.server.grants.revoke_all("alice")
+        clock.advance(life)
+
+        assert not isinstance(await house.credential(*scopes), Credential)
+        assert (await house.row()).status is ConnectionStatus.NEEDS_REAUTH
+        await house.connect(*scopes)
+        assert isinstance(await house.credential(*scopes), Credential)
+        assert len(await house.connections.list(ALICE)) == 1
+
+
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_a_vendor_that_has_had_enough_is_waited_for(at: Any, clock: MovableClock, name: str) -> None:
+    scopes, life, *_ = JOURNEYS[name]
+    async with at(name) as (house, twin):
+        await house.connect(*scopes)
+        twin.script.add({"on": "refresh", "fault": "rate_limited"})
+        clock.advance(life)
+
+        assert not isinstance(await house.credential(*scopes), Credential)
+        assert (await house.row()).status is ConnectionStatus.ACTIVE
         clock.advance(timedelta(minutes=16))
-        assert (await house.credential("api")).extras == {"instance_url": "https://moved.my.salesforce.com"}
+        assert isinstance(await house.credential(*scopes), Credential)
+
+
+async def test_salesforces_host_is_taken_from_each_answer(at: Any, clock: MovableClock) -> None:
+    async with at("salesforce") as (house, twin):
+        await house.connect()
+        assert (await house.credential("api")).extras == {"instance_url": twin.url}
+
+        twin.server.behaviour.token_extras = {"instance_url": "https://evil.example"}
+        clock.advance(timedelta(hours=3))
+        assert "evil" not in str((await house.credential("api")).extras)
 
 
 @pytest.mark.parametrize(
@@ -53,45 +114,40 @@ async def test_salesforce_names_no_end_and_a_host_of_its_own(house_of, server, i
     ],
     ids=str,
 )  # fmt: skip
-async def test_a_host_that_is_not_salesforces_never_reaches_a_tool(house_of, server, issuer, host):
-    server.behaviour.token_extras = {"instance_url": host}
-    async with house_of(table_of("salesforce", issuer)) as house:
+async def test_a_host_that_is_not_salesforces_never_reaches_a_tool(at: Any, host: object) -> None:
+    async with at("salesforce", extras=shipped("salesforce")["extras"]) as (house, twin):
+        twin.server.behaviour.token_extras = {"instance_url": host}
         await house.connect()
         assert (await house.credential("api")).extras == {}
 
 
-async def test_hubspots_scopes_are_an_array_and_its_account_is_introspected(house_of, server, issuer):
-    server.behaviour.token_extras = {
-        "scopes": ["oauth", "crm.objects.contacts.read"], "hub_id": 1234, "user_id": 9, "scope": None,
-    }  # fmt: skip
-    identity = {"source": "introspection", "account_id": ["sub"], "label": ["username"]}
-    async with house_of(table_of("hubspot", issuer, identity=identity)) as house:
-        await house.connect("crm.objects.contacts.read")
-        credential = await house.credential("crm.objects.contacts.read")
-        assert (credential.account, credential.extras) == ("alice", {"hub_id": "1234"})
-        assert server.count("introspect") == 1
+async def test_hubspots_account_is_a_person_in_a_portal(at: Any) -> None:
+    async with at("hubspot") as (house, _):
+        await house.connect(CONTACTS)
+        assert (await house.credential(CONTACTS)).extras == {"hub_id": "62515"}
+        [connection] = await house.connections.list(ALICE)
+        assert connection.account_id.startswith("62515")
 
 
-async def test_google_grants_under_other_names_and_lets_people_untick(house_of, server, issuer):
-    aliases = "https://www.googleapis.com/auth/userinfo."
-    server.behaviour.token_extras = {"scope": f"openid {aliases}email {aliases}profile"}
-    async with house_of(table_of("google", issuer) | {"issuer": issuer}) as house:
-        await house.connect("https://www.googleapis.com/auth/drive.file")
-        credential = await house.credential("email", "profile")
-        assert isinstance(credential, Credential)
-        assert credential.account == "alice@example.com"
-        unticked = await house.credential("https://www.googleapis.com/auth/drive.file")
-        assert "has not granted https://www.googleapis.com/auth/drive.file" in unticked.message
+async def test_google_grants_under_other_names_and_lets_people_untick(at: Any) -> None:
+    async with at("google") as (house, _):
+        flow = await house.begin(GMAIL, EVENTS)
+        started = await house.flows.start(flow.id, flow.principal)
+        async with Browser() as browser:
+            page = await browser.consent(
+                started.authorization_url, "alice", values={f"scope:{EVENTS}": ""}, stop_at=CALLBACK
+            )
+        query = dict(parse_qsl(urlsplit(page.url).query))
+        await house.flows.complete("acme", query, started.browser_token.reveal(), ALICE)
+
+        assert isinstance(await house.credential("email", "profile", GMAIL), Credential)
+        assert f"has not granted {EVENTS}" in (await house.credential(EVENTS)).message
 
 
-async def test_microsoft_does_not_name_offline_access_yet_it_counts_as_granted(house_of, server, issuer, clock):
-    server.behaviour.rotates = True
-    server.behaviour.token_extras = {"scope": "User.Read https://graph.microsoft.com/Mail.Read"}
-    identity = {"source": "userinfo", "account_id": ["sub"], "label": ["preferred_username"]}
-    table = table_of("microsoft", issuer, identity=identity, refresh={"send_scope": False}) | {"issuer": issuer}
-    async with house_of(table) as house:
+async def test_microsoft_does_not_name_offline_access_yet_it_counts_as_granted(at: Any, clock: MovableClock) -> None:
+    async with at("microsoft") as (house, twin):
         await house.connect("mail.read")
         assert isinstance(await house.credential("offline_access", "mail.read"), Credential)
         clock.advance(timedelta(hours=2))
         assert isinstance(await house.credential("offline_access", "mail.read"), Credential)
-        assert server.count("refresh") == 1
+        assert twin.log.count("refresh") == 1

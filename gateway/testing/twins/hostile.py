@@ -9,13 +9,12 @@ Below: `twin`. Above: tests.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.bearer import Problem, admit
@@ -30,7 +29,7 @@ def _behaviour() -> Behaviour:
     return Behaviour(access_lifetime=timedelta(hours=1), rotates=True)
 
 
-def _routes(server: AuthorizationServer) -> Sequence[BaseRoute]:
+def _serve_api(server: AuthorizationServer) -> None:
     async def me(request: Request) -> Response:
         token = admit(server, request)
         if isinstance(token, Problem):
@@ -38,7 +37,7 @@ def _routes(server: AuthorizationServer) -> Sequence[BaseRoute]:
             return JSONResponse({"error": error}, status, headers={"WWW-Authenticate": f'Bearer error="{error}"'})
         return JSONResponse({"name": token.grant.person.name, "generation": token.generation})
 
-    return [Route("/api/me", me, methods=["GET", "POST"])]
+    server.serve_also([Route("/api/me", me, methods=["GET", "POST"])])
 
 
 def _describe(origin: str) -> dict[str, Any]:
@@ -60,4 +59,6 @@ def _describe(origin: str) -> dict[str, Any]:
     }
 
 
-VENDOR = Vendor("hostile", Manners(name="Hostile", behaviour=_behaviour, routes=_routes), _describe, ("contacts",))
+VENDOR = Vendor(
+    "hostile", Manners(name="Hostile", behaviour=_behaviour, serve_api=_serve_api), _describe, ("contacts",)
+)
