@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.oauth.refresher import Refresher
     from gateway.oauth.revocations import Revocations
     from gateway.oauth.upkeep import Upkeep
+    from gateway.providers.provider import Provider
     from gateway.store.store import Store
     from gateway.vault.keyring import Keyring
     from gateway.vault.vault import Vault
@@ -117,6 +118,9 @@ class DeferredAccounts:
         except GatewayError as error:
             return error
         return await opened.broker.credential(call, requirement, refused)
+
+    def describe(self, provider: str) -> Provider | None:
+        return self._opened.broker.describe(provider) if self._opened else None
 
     async def wait(self, flow_id: str, principal: Principal, seconds: float) -> FlowStatus:
         return await (await self.open()).flows.wait(flow_id, principal, seconds)

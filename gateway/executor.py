@@ -3,57 +3,28 @@
     1 which tool?    registry
     2 may they?      policy
     3 whose token?   credentials (the broker)
-    4 run it         the tool, with the credential injected, until its deadline
+    4 run it         the tool, with the credential injected; once more if its token died in the middle
     5 record it      audit
 
-Expected failures are values. An exception out of a tool is a bug in the tool: the caller gets a reference id, the
-log gets the rest, redacted. The result is searched for the injected token before anything else sees it.
+Expected failures are values. How a tool is run stands in `gateway.attempt`, what happens when its token is refused in
+`gateway.second_try`.
 
-Below: toolkit, oauth, access, audit. Above: the surfaces, which only translate.
+Below: second_try, toolkit, oauth, access, audit. Above: the surfaces, which only translate.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import secrets
 import time
-from typing import Protocol
 
 from gateway.access.policy import Policy
+from gateway.attempt import Attempts, Terms
 from gateway.audit import AuditLog
-from gateway.errors import (
-    CallError,
-    GatewayError,
-    InvalidArgumentsError,
-    InvalidResultError,
-    ReservedArgumentError,
-    ToolCrashedError,
-    ToolTimeoutError,
-    UnknownToolError,
-)
-from gateway.redaction import Redactor
-from gateway.toolkit.content import ToolResult
-from gateway.toolkit.context import Context, InputNeeded
-from gateway.toolkit.redacting_channel import RedactingChannel
+from gateway.credentials import Credentials
+from gateway.errors import GatewayError, InvalidArgumentsError, ReservedArgumentError, UnknownToolError
+from gateway.second_try import SecondTry
 from gateway.toolkit.registry import Registry
-from gateway.toolkit.result import redact_result, to_result
 from gateway.toolkit.tool import RESERVED_ARGUMENTS, Tool
-from gateway.types import Call, Credential, Done, Failed, NeedsConnection, NeedsInput, Outcome, Requirement
-
-log = logging.getLogger(__name__)
-
-_NOTHING_TO_HIDE = Redactor([])
-
-
-class Credentials(Protocol):
-    """Answers "a live credential for this person and this need". The Broker, or a stand-in that wakes it."""
-
-    async def credential(
-        self, call: Call, requirement: Requirement, refused: Credential | None = None
-    ) -> Credential | NeedsConnection | GatewayError:
-        """A credential for the call. `refused` is one that the provider has just turned down: another is wanted."""
-        ...
+from gateway.types import Call, Failed, NeedsConnection, Outcome
 
 
 class Executor:
@@ -71,7 +42,8 @@ class Executor:
         self._policy = policy
         self._credentials = credentials
         self._audit = audit
-        self._result_limit = result_limit
+        self._attempts = Attempts(audit, result_limit)
+        self._second_try = SecondTry(self._attempts, credentials, audit)
 
     async def call(self, call: Call) -> Outcome:
         """Run one call to its end. Never raises but for cancellation."""
@@ -91,46 +63,17 @@ class Executor:
             return Failed(refusal)
         if problem := _problem(call, tool):
             return Failed(problem)
-        credential: Credential | None = None
-        if tool.requirement is not None:
-            found = await self._credentials.credential(call, tool.requirement)
-            if isinstance(found, NeedsConnection):
-                return found
-            if isinstance(found, GatewayError):
-                return Failed(found)
-            credential = found
-        return await self._run(call, tool, credential)
+        return await self._run(call, tool)
 
-    async def _run(self, call: Call, tool: Tool, credential: Credential | None) -> Outcome:
-        redactor = Redactor.of_credential(credential) if credential else _NOTHING_TO_HIDE
-        channel = RedactingChannel(call.channel, redactor) if credential else call.channel
-        deadline = asyncio.timeout(tool.timeout)
-        context = Context(channel, asyncio.get_running_loop(), deadline)
-        try:
-            async with deadline:
-                value = await tool.run(call.arguments, credential, context)
-            return self._done(call, tool, to_result(value, self._result_limit), redactor)
-        except InputNeeded as needed:
-            return NeedsInput(needed.asks)
-        except TimeoutError as error:
-            if not deadline.expired():
-                return Failed(_crash(call, error, redactor))
-            return Failed(ToolTimeoutError(f"{tool.name} did not finish within {tool.timeout:g} s."))
-        except CallError as error:
-            return Failed(type(error)(redactor.redact(str(error))) if redactor.finds(str(error)) else error)
-        except Exception as error:  # noqa: BLE001 - anything else out of a tool is a bug in the tool
-            return Failed(_crash(call, error, redactor))
-        finally:
-            context.close()
-
-    def _done(self, call: Call, tool: Tool, result: ToolResult, redactor: Redactor) -> Outcome:
-        if problem := tool.check_result(result):
-            return Failed(InvalidResultError(problem))
-        redacted = redact_result(result, redactor)
-        if redacted is not result:
-            log.warning("%s returned its token; it was redacted", call.tool)
-            self._audit.record(call.principal, "output.redacted", "done", tool=call.tool, reference=call.id)
-        return Done(redacted)
+    async def _run(self, call: Call, tool: Tool) -> Outcome:
+        if tool.requirement is None:
+            return (await self._attempts.run(call, tool, Terms(call.channel, tool.timeout))).end()
+        found = await self._credentials.credential(call, tool.requirement)
+        if isinstance(found, NeedsConnection):
+            return found
+        if isinstance(found, GatewayError):
+            return Failed(found)
+        return await self._second_try.run(call, tool, tool.requirement, found)
 
 
 def _problem(call: Call, tool: Tool) -> GatewayError | None:
@@ -141,13 +84,3 @@ def _problem(call: Call, tool: Tool) -> GatewayError | None:
     if sentence := tool.check(call.arguments):
         return InvalidArgumentsError(sentence)
     return None
-
-
-def _crash(call: Call, error: Exception, redactor: Redactor) -> ToolCrashedError:
-    """A reference id for the caller; what happened, for the log. The exception's text never leaves."""
-    reference = secrets.token_hex(4)
-    rendered = logging.Formatter().formatException((type(error), error, error.__traceback__))
-    log.error("%s failed, reference %s\n%s", call.tool, reference, redactor.redact(rendered))
-    return ToolCrashedError(
-        f"{call.tool} failed inside the tool. The cause is in the gateway's log under reference {reference}."
-    )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import ProviderNotConfiguredError, ProviderUnavailableError, SettingsError, UnknownProviderError
 from gateway.providers.addresses import check_url
 from gateway.providers.catalogue import Catalogue
-from gateway.providers.provider import ClientAuth, Provider, Variable
+from gateway.providers.provider import Api, ClientAuth, Provider, Variable
 from gateway.providers.reader import read_provider
 from gateway.secret import Secret
 from gateway.types import CredentialKind
@@ -238,7 +238,12 @@ def _described(provider_id: str, known: Provider | None, settings: ProviderSetti
         raise SettingsError(f"[providers.{provider_id}] has no setting {min(settings.variables)!r}. Remove it.")
     name = settings.name or (known.name if known else provider_id)
     described = read_provider(provider_id, {"name": name, **given}, f"[providers.{provider_id}]")
-    return replace(described, scopes=known.scopes) if known else described
+    return replace(described, scopes=known.scopes, api=_shapes(known.api)) if known else described
+
+
+def _shapes(api: Api) -> Api:
+    """What the API's errors look like, without its addresses."""
+    return Api(expired=api.expired, missing_scope=api.missing_scope, scopes=api.scopes)
 
 
 def _filled(provider: Provider, settings: ProviderSettings, theirs: Mapping[str, str], *, complete: bool) -> Provider:

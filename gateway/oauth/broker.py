@@ -20,6 +20,7 @@ from gateway.oauth.flows import Flows
 from gateway.oauth.grants import Grants
 from gateway.oauth.refresher import Refresher
 from gateway.oauth.shared_reads import SharedReads
+from gateway.providers.provider import Provider
 from gateway.store.connection_rows import ConnectionRows
 from gateway.types import (
     Call,
@@ -38,7 +39,7 @@ _JUST_NOW = timedelta(seconds=30)
 
 
 class Broker:
-    """Fulfils `gateway.executor.Credentials`."""
+    """Fulfils `gateway.credentials.Credentials`."""
 
     def __init__(
         self, rows: ConnectionRows, grants: Grants, *, flows: Flows, apps: Apps, refresher: Refresher, clock: Clock
@@ -67,6 +68,13 @@ class Broker:
             return await self._look_up(call, requirement)
         except GatewayError as error:
             return error
+
+    def describe(self, provider: str) -> Provider | None:
+        """What is known of a provider, without asking anybody; None where nothing is, or what is does not fit."""
+        try:
+            return self._apps.find(provider)
+        except GatewayError:
+            return None
 
     async def _look_up(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection:
         seen = self._live.changes

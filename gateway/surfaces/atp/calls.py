@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.credentials import Credentials
 from gateway.errors import GatewayError, TokenRefusedError
-from gateway.executor import Credentials
+from gateway.providers.provider import Provider
 from gateway.secret import Secret
 from gateway.types import Call, Credential, NeedsConnection, Requirement
 
@@ -34,7 +35,10 @@ class AppCredentials:
             return await self._broker.credential(call, requirement, refused)
         if refused is not None:
             return TokenRefusedError(
-                f"{requirement.provider} does not accept the token that came with the call. Send a fresh one, or none: "
-                "the gateway then uses the person's own connection."
+                "the refused one came with the call. Send a fresh one, or none: the gateway then uses the person's own "
+                "connection."
             )
         return Credential(requirement.provider, call.auth_token.reveal())
+
+    def describe(self, provider: str) -> Provider | None:
+        return self._broker.describe(provider)

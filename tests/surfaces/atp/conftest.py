@@ -112,6 +112,9 @@ class House:
             return NeedsConnection(url, "needed", requirement.provider, "HubSpot", "Connect HubSpot first.")
         return Credential(requirement.provider, found[1].access_token.reveal())
 
+    def describe(self, provider: str) -> None:
+        return None
+
     async def list_connected(self, issuer: str) -> Sequence[Principal]:
         return sorted({p for p, _ in self.grants if p.issuer == issuer}, key=lambda p: p.subject)
 

@@ -58,7 +58,12 @@ class FakeConsents:
         self.refusal: GatewayError | None = None
         self._changed = asyncio.Condition()
 
-    async def credential(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection | GatewayError:
+    def describe(self, provider: str) -> None:
+        return None
+
+    async def credential(
+        self, call: Call, requirement: Requirement, refused: Credential | None = None
+    ) -> Credential | NeedsConnection | GatewayError:
         if self.refusal is not None:
             return self.refusal
         subject, provider = call.principal.subject, requirement.provider
