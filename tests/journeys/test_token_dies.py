@@ -160,7 +160,7 @@ class World:
 
     def end_access(self) -> None:
         """The access token is revoked early at the provider; the refresh token is not."""
-        self.crm.server.grants._access.clear()
+        self.crm.server.grants.revoke_access("alice")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The provider's API and authorization server."""
