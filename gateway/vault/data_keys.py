@@ -95,6 +95,10 @@ class DataKeys:
         self._sealing[tenant] = key.id, seen_at
         return key
 
+    def look_again(self) -> None:
+        """Ask at the next sealing which key seals: newer ones were made."""
+        self._sealing.clear()
+
     async def make(self, tenant: str, generation: int) -> DataKey:
         """A fresh key, wrapped by the ring's first one. Not stored yet. Errors of wrapping."""
         root, wrapper = os.urandom(KEY_BYTES), self._keyring.first

@@ -100,6 +100,13 @@ class Vault:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Vault cannot be pickled or copied")
 
+    @property
+    def data_keys(self) -> DataKeys:
+        """The tenants' keys. VaultError for a vault without a database."""
+        if self._data_keys is None:
+            raise VaultError("This vault has no data keys: it was made without a database.")
+        return self._data_keys
+
     async def seal(self, plaintext: bytes, binding: Binding) -> bytes:
         """The plaintext as bytes that open only with the same binding. 37 bytes longer.
 
