@@ -1,7 +1,8 @@
 """Where a vault key is kept, and how to say so.
 
-A key in the settings is either 32 random bytes in base64, or names its source: `file:/path`, `os-keyring:account`. A
-source is one function of a `Place` that gives a `WrappingKey`, imported only when it is named; `SOURCES` lists them.
+A key in the settings is either 32 random bytes in base64, or names its source: `aws-kms:arn:aws:kms:…`,
+`gcp-kms:projects/…`, `vault-transit:https://…`, `file:/path`, `os-keyring:account`. A source is one function of a
+`Place` that gives a `WrappingKey`, in a file of its own that is imported only when it is named; `SOURCES` lists them.
 The file and the operating system's keyring make their key when there is none yet. Which keys ring it is the
 composition's choice.
 
@@ -38,6 +39,9 @@ KeySource = Callable[[Place], WrappingKey]
 SOURCES = {
     "file": "gateway.vault.key_sources:_from_file",
     "os-keyring": "gateway.vault.key_sources:_from_os_keyring",
+    "aws-kms": "gateway.vault.aws_kms:aws_kms_key",
+    "gcp-kms": "gateway.vault.google_kms:google_kms_key",
+    "vault-transit": "gateway.vault.transit:transit_key",
 }
 """Name -> the function that gives its key."""
 
