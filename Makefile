@@ -17,7 +17,7 @@ NPM = $(PEERS)/bin/node $(PEERS)/bin/npm-cli.js --prefix tests --ignore-scripts 
 
 PROOFS := tests/proofs
 
-.PHONY: help test proofs run lint types layers conformance benchmarks lock
+.PHONY: help test proofs run lint types layers conformance benchmarks catalogue lock
 
 help:
 	@echo 'make test         install what is missing and run all tests (make test ARGS=tests/oauth for some)'
@@ -26,6 +26,7 @@ help:
 	@echo 'make lint         style and formatting;  make types: mypy, strict;  make layers: who may import whom'
 	@echo 'make conformance  the official MCP conformance suite against our gateway'
 	@echo 'make benchmarks   calls a second and start-up time, beside their peers'
+	@echo 'make catalogue    the table of docs/providers.md, from the files that it lists'
 	@echo 'make lock         resolve pyproject.toml and the tests'"'"' peers anew'
 
 test: $(OURS) $(THEIRS)
@@ -53,6 +54,11 @@ conformance: $(OURS) $(THEIRS)
 benchmarks: $(OURS)
 	$(BIN)/python benchmarks/calls.py $(ARGS)
 	$(BIN)/python benchmarks/startup.py
+
+catalogue: $(OURS)
+	sed '/^| name /,$$d' docs/providers.md > docs/providers.new
+	$(BIN)/atp-gateway providers list --markdown >> docs/providers.new
+	mv docs/providers.new docs/providers.md
 
 # Ours. Two stamps, so that a change to pyproject.toml alone does not install everything again.
 

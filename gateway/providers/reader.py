@@ -1,4 +1,4 @@
-"""From a TOML table to a Provider: strict, and in sentences.
+"""From a TOML table to a Provider, and back: strict, and in sentences.
 
 A key that a description does not have is refused with the nearest one that exists, so that a slip of the pen cannot
 silently switch something off. The dataclasses in `gateway.providers.provider` are the schema; there is no second one.
@@ -10,7 +10,7 @@ import difflib
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gateway.errors import SettingsError
@@ -29,6 +29,26 @@ def read_provider(provider_id: str, table: Mapping[str, Any], where: str) -> Pro
     provider: Provider = _read(Provider, {"id": provider_id, "name": provider_id, **table}, where, "")
     _check(provider, where)
     return provider
+
+
+def written(provider: Provider) -> dict[str, Any]:
+    """The description as a catalogue file would have it: only what differs from the defaults, and without the id."""
+    table: dict[str, Any] = _written(provider)
+    del table["id"]
+    return table
+
+
+def _written(value: Any) -> Any:
+    if is_dataclass(value):
+        given = {each: getattr(value, each.name) for each in fields(value)}
+        return {each.name: _written(found) for each, found in given.items() if found != _default(each)}
+    if isinstance(value, Mapping):
+        return {name: _written(item) for name, item in value.items()}
+    return [_written(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _default(each: Field[Any]) -> Any:
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 def _read(shape: Any, table: Any, where: str, path: str) -> Any:

@@ -164,3 +164,49 @@ async def test_a_service_account_needs_its_key_and_no_client():
 async def test_client_credentials_need_a_secret():
     with pytest.raises(ProviderNotConfiguredError, match="Set client_secret"):
         await apps(microsoft=ProviderSettings("id")).get("microsoft", kind=CredentialKind.CLIENT_CREDENTIALS)
+
+
+async def test_a_person_fills_in_what_the_operator_left_open():
+    shops = apps(shopify=ProviderSettings("id", SECRET))
+
+    assert list(shops.asks("shopify")) == ["shop"]
+    assert "{shop}" in (await shops.get("shopify")).provider.token_url
+    app = await shops.get("shopify", variables={"shop": "acme"})
+    assert app.provider.token_url == "https://acme.myshopify.com/admin/oauth/access_token"
+    assert app.provider.api.hosts == ("acme.myshopify.com",)
+
+
+@pytest.mark.parametrize("variables", [{}, {"shop": ""}, {"shop": "acme.evil.example/"}, {"shop": "a@b"}])
+async def test_a_variable_that_is_missing_or_wrong_stops_the_consent(variables):
+    with pytest.raises(SettingsError, match="shop"):
+        await apps(shopify=ProviderSettings("id", SECRET)).get("shopify", variables=variables)
+
+
+async def test_the_operators_own_choice_wins_over_a_persons():
+    one = apps(zendesk=ProviderSettings("id", SECRET, variables={"subdomain": "acme"}))
+
+    assert one.asks("zendesk") == {}
+    app = await one.get("zendesk", variables={"subdomain": "evil", "unknown": "x"})
+    assert app.provider.token_url == "https://acme.zendesk.com/oauth/tokens"
+
+
+async def test_hosts_of_a_self_hosted_product_are_the_operators_to_allow():
+    two = apps(gitlab=ProviderSettings("id", SECRET, allowed_hosts=frozenset({"git.acme.example"})))
+
+    assert list(two.asks("gitlab")) == ["host"]
+    allowed = await two.get("gitlab", variables={"host": "git.acme.example"})
+    assert allowed.provider.token_url == "https://git.acme.example/oauth/token"
+    with pytest.raises(SettingsError, match="host does not look right"):
+        await two.get("gitlab", variables={"host": "git.evil.example"})
+    assert apps(gitlab=ProviderSettings("id", SECRET)).asks("gitlab") == {}
+
+
+async def test_the_operators_own_host_is_allowed_by_being_set():
+    app = await apps(gitlab=ProviderSettings("id", SECRET, variables={"host": "git.acme.example"})).get("gitlab")
+    assert app.provider.revocation.url == "https://git.acme.example/oauth/revoke"
+
+
+async def test_the_test_environment_is_another_server_with_the_same_particulars():
+    app = await apps(square=ProviderSettings("id", SECRET, sandbox=True)).get("square")
+    assert app.provider.token_url == "https://connect.squareupsandbox.com/oauth2/token"
+    assert app.provider.token_response.expires_at == "expires_at"
