@@ -14,6 +14,13 @@ from tests.proofs.world import LIFE, World, place_in, registered
 
 
 @pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Of an empty database, of the kinds that `pytest_generate_tests` chooses."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
 async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
     """Strict by default: every refresh rotates, and a token that was replaced ends the grant when it comes back."""
     clock = StandingClock(tmp_path / "clock")
@@ -22,3 +29,10 @@ async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
     server.behaviour.rotates = True
     async with serving(server) as issuer:
         yield World(place_in(tmp_path, database_url, issuer), server, clock)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Both databases at full size; else the one that costs less."""
+    if "database_url" in metafunc.fixturenames:
+        databases = ["sqlite", "postgres"] if metafunc.config.getoption("--full") else ["sqlite"]
+        metafunc.parametrize("database_url", databases, indirect=True)

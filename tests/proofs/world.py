@@ -19,12 +19,14 @@ from gateway import app
 from gateway.app import Gateway
 from gateway.clock import Clock
 from gateway.deferred import Outside
+from gateway.oauth.grants import Grants
+from gateway.oauth.live_tokens import LiveTokens
 from gateway.settings import Settings, load_settings
 from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
 from gateway.testing.grants import RegisteredClient
 from gateway.toolkit.context import NullChannel
-from gateway.types import Call, Client, Connection, Done, Flow, Outcome, Requirement
+from gateway.types import Call, Client, Connection, Done, Flow, Outcome, Principal, Requirement
 from gateway.vault.key_sources import new_key
 from tests.proofs.standing_clock import StandingClock
 
@@ -115,14 +117,21 @@ class World:
         [connection] = await rows(gateway)
         return connection
 
-    async def connect(self, gateway: Gateway, user: str = "alice") -> Flow:
-        """A person goes through the provider's pages."""
-        flows, me = (await gateway.accounts.open()).flows, gateway.principal
+    async def connect(self, gateway: Gateway, user: str = "alice", principal: Principal | None = None) -> Flow:
+        """A person, by default the gateway's own, goes through the provider's pages and signs in there as `user`."""
+        flows, me = (await gateway.accounts.open()).flows, principal or gateway.principal
         flow = await flows.begin(me, "proof", NEED, "whoami")
         started = await flows.start(flow.id, me)
         async with Browser() as browser:
-            page = await browser.consent(started.authorization_url, user, stop_at=CALLBACK)
+            page = await browser.consent(started.authorization_url, user, stop_at=f"{gateway.base_url}/oauth/callback/")
         return await flows.complete("acme", query_of(page.url), started.browser_token.reveal(), me)
+
+    async def refresh_token_is_alive(self, gateway: Gateway) -> bool:
+        """Whether the provider would still take the refresh token that is stored."""
+        accounts = await gateway.accounts.open()
+        grants = Grants(accounts.store.connections, accounts.vault, LiveTokens(self.clock), self.clock)
+        stored = (await grants.open(await self.row(gateway))).refresh_token
+        return stored is not None and self.server.grants.find_live_refresh(stored.reveal()) is not None
 
 
 def query_of(url: str) -> dict[str, str]:
