@@ -95,12 +95,13 @@ def _told(value: Any, error: BaseException | None, api: Api, *, seen: bool) -> R
 
 def _is_small_error(value: Any, api: Api) -> bool:
     """Whether a result is an error body, looked at as cheaply as every good result has to be."""
-    return any(
-        has(shapes, body)
-        for body in map(short_body, _values(value))
-        if isinstance(body, dict | list)
-        for shapes in (api.expired, api.missing_scope, EXPIRED)
-    )
+    for each in (value,) if type(value) in (dict, list, str) else _values(value):
+        body = short_body(each)
+        if isinstance(body, dict | list) and (
+            has(api.expired, body) or has(api.missing_scope, body) or has(EXPIRED, body)
+        ):
+            return True
+    return False
 
 
 def _values(value: Any) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """What one run of a tool exchanges over HTTP, as far as it bears on its token and on running it a second time.
 
-    with watching(Watch(redactor.finds)) as watch:
+    watch = Watch(redactor.finds)
+    with watching(watch):
         …                                    # the tool; hooks in the HTTP libraries report here
     watch.last_with_token.status             # 401
 
@@ -15,8 +16,7 @@ Above: `http_hooks`, which report, and the rooms that judge. Source: RFC 6750 se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -87,19 +87,23 @@ _current: ContextVar[Watch | None] = ContextVar("atp_gateway_watch", default=Non
 _open: set[Watch] = set()
 
 
-@contextmanager
-def watching(watch: Watch | None) -> Iterator[Watch | None]:
+class watching:  # noqa: N801 - used as the word it is
     """Whatever runs inside the block, and all that it starts, reports to `watch`. None: nobody watches."""
-    if watch is None:
-        yield None
-        return
-    token = _current.set(watch)
-    _open.add(watch)
-    try:
-        yield watch
-    finally:
-        _open.discard(watch)
-        _current.reset(token)
+
+    __slots__ = ("_token", "_watch")
+
+    def __init__(self, watch: Watch | None) -> None:
+        self._watch = watch
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._watch)
+        if self._watch is not None:
+            _open.add(self._watch)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+        if self._watch is not None:
+            _open.discard(self._watch)
 
 
 def is_watched() -> bool:
