@@ -269,6 +269,7 @@ async def test_a_renewed_token_that_is_refused_too_is_not_renewed_over_and_over(
     api.accepts = "none"
 
     first = await run("reads")
+    assert [refused for _, refused in account.asked] == [None, 1]
     account.first = account.then
     account.asked.clear()
     second = await run("reads")
