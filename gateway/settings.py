@@ -22,6 +22,8 @@ from gateway.oauth.apps import ProviderSettings
 from gateway.secret import Secret
 
 PREFIX = "ATP_GATEWAY_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+"""Where the file is. Not a setting itself."""
 
 
 def setting(default: Any, sentence: str) -> Any:
@@ -103,7 +105,7 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     tables: dict[str, dict[str, Any]] = _from_file(config) if config else {}
     folder = config.parent if config else Path()
     for name, text in environ.items():
-        if name.startswith(PREFIX):
+        if name.startswith(PREFIX) and name != CONFIG_VARIABLE:
             _put_variable(tables, name, text)
     sections: dict[str, type[Any]] = {n: kind for n, kind in get_type_hints(Settings).items() if n not in _BY_NAME}
     if unknown := tables.keys() - sections.keys() - set(_BY_NAME):
@@ -117,6 +119,12 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
         for tenant, table in _named(tables.get("tenants", {}), "tenants").items()
     }
     return Settings(**built)
+
+
+def forget_variables() -> None:
+    """Take the settings out of the environment, once they are read: any may be a secret, and children inherit them."""
+    for name in [name for name in os.environ if name.startswith(PREFIX) and name != CONFIG_VARIABLE]:
+        del os.environ[name]
 
 
 _BY_NAME = ("providers", "tenants")

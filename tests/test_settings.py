@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.secret import Secret
-from gateway.settings import Settings, load_settings
+from gateway.settings import Settings, forget_variables, load_settings
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "gateway.toml"
 
@@ -76,6 +77,19 @@ def test_settings_print_no_secret():
 def test_what_is_wrong_is_named_where_it_stands(config, text, says):
     with pytest.raises(SettingsError, match=says):
         load_settings(config(text), {})
+
+
+def test_the_variable_that_names_the_file_is_no_setting(config):
+    assert load_settings(config("[server]\nport = 1"), {"ATP_GATEWAY_CONFIG": "gateway.toml"}).server.port == 1
+
+
+def test_what_was_read_from_the_environment_is_inherited_by_no_child(monkeypatch):
+    for name in ("ATP_GATEWAY_VAULT_KEY", "ATP_GATEWAY_PROVIDERS__HUBSPOT__CLIENT_SECRET", "ATP_GATEWAY_CONFIG"):
+        monkeypatch.setenv(name, "canary")
+    forget_variables()
+
+    left = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in left.splitlines() if "canary" in line] == ["ATP_GATEWAY_CONFIG=canary"]
 
 
 def test_a_missing_file_is_a_sentence():

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from gateway.errors import SettingsError
-from gateway.settings import Settings, load_settings
+from gateway.settings import CONFIG_VARIABLE, Settings, forget_variables, load_settings
 from gateway.toolkit.loader import LoadReport
 
 config = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    envvar="ATP_GATEWAY_CONFIG",
+    envvar=CONFIG_VARIABLE,
     help="A gateway.toml.",
 )
 strict = click.option("--strict", is_flag=True, help="Stop when a toolkit is broken, instead of going on without it.")
@@ -27,10 +27,14 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for 
 
 
 def settings_for(config: Path | None, **changes: Any) -> Settings:
-    """The settings, with what the command line says about a section put over them: `server={"port": 1}`."""
+    """The settings, with what the command line says about a section put over them: `server={"port": 1}`.
+
+    They are read once: what a tool starts does not find them in its environment.
+    """
     from dataclasses import replace
 
     settings = load_settings(config)
+    forget_variables()
     for section, values in changes.items():
         given = {name: value for name, value in values.items() if value is not None}
         settings = replace(settings, **{section: replace(getattr(settings, section), **given)})

@@ -10,6 +10,7 @@ import click
 
 from gateway.cli import options
 from gateway.cli.logs import log_to_stderr
+from gateway.cli.privacy import keep_memory_private
 
 
 @click.command("serve")
@@ -25,6 +26,7 @@ def command(toolkits: tuple[str, ...], config: Path | None, strict: bool, host: 
     """
     import anyio
 
+    keep_memory_private()
     settings = options.settings_for(config, toolkits={"strict": strict or None}, server={"host": host, "port": port})
     log_to_stderr(settings.log.level)
     from gateway import app

@@ -8,6 +8,7 @@ import click
 
 from gateway.cli import options
 from gateway.cli.logs import log_to_stderr
+from gateway.cli.privacy import keep_memory_private
 
 
 @click.command("stdio")
@@ -22,6 +23,7 @@ def command(toolkits: tuple[str, ...], config: Path | None, strict: bool) -> Non
     """
     import anyio
 
+    keep_memory_private()
     settings = options.settings_for(config, toolkits={"strict": strict or None})
     log_to_stderr(settings.log.level)
     from gateway import app

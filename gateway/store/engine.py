@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import stat
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
@@ -36,7 +37,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from gateway.errors import StoreUnavailableError
+from gateway.errors import SettingsError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -62,6 +63,9 @@ _PRAGMAS = (
 Answer = TypeVar("Answer")
 
 _READERS = 4
+_OLDEST_SQLITE = (3, 35)  # RETURNING
+_NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
+"""Write-ahead logging needs memory that all processes share: https://www.sqlite.org/wal.html."""
 _CONNECT_SECONDS = 10
 
 
@@ -164,7 +168,11 @@ async def _translated(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 def sqlite_engines(path: Path) -> Engines:
-    """The database in this file, which is made when it is not there: mode 0600, in a folder of mode 0700."""
+    """The database in this file, which is made when it is not there: mode 0600, in a folder of mode 0700.
+
+    SettingsError where SQLite is too old, or the file is not on a disk of this machine.
+    """
+    refuse_unsuitable(sqlite3.sqlite_version_info, filesystem_of(path))
     make_private(path)
     url = URL.create("sqlite+aiosqlite", database=str(path))
     unmanaged = {"isolation_level": None}  # the driver begins no transactions behind our back
@@ -199,6 +207,33 @@ def postgres_engines(url: URL) -> Engines:
         return create_engine(url, **_OPTIONS, poolclass=NullPool)
 
     return Engines(reading, writing, migrating, postgresql.insert)
+
+
+def refuse_unsuitable(version: tuple[int, ...], filesystem: str | None) -> None:
+    """Refuse what would lose data later instead of now. SettingsError."""
+    if version < _OLDEST_SQLITE:
+        found, needed = (".".join(map(str, numbers)) for numbers in (version, _OLDEST_SQLITE))
+        raise SettingsError(
+            f"Python's SQLite is {found}; the gateway needs {needed}. Use a newer Python, or a PostgreSQL database."
+        )
+    if filesystem in _NETWORK_FILESYSTEMS:
+        raise SettingsError(
+            f"The SQLite database would be on a network file system ({filesystem}), whose locks and shared memory "
+            "cannot be relied on: it would break. Set [database] url to a file on a local disk, or to PostgreSQL."
+        )
+
+
+def filesystem_of(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
+    """The kind of file system that this file is, or would be, on. None where the machine does not tell."""
+    try:
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    kinds = {}
+    for line in lines:
+        _, point, kind, *_ = line.split(" ")
+        kinds[Path(point.replace("\\040", " "))] = kind  # a later mount covers an earlier one
+    return next((kinds[folder] for folder in [path, *path.resolve().parents] if folder in kinds), None)
 
 
 def make_private(path: Path) -> None:

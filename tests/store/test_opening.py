@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import SettingsError, StoreUnavailableError
-from gateway.store.engine import sqlite_engines
+from gateway.store.engine import filesystem_of, refuse_unsuitable, sqlite_engines
 from gateway.store.store import Store
 from gateway.types import CredentialKind, Flow, Principal
 
@@ -105,6 +105,27 @@ async def test_an_error_from_the_database_shows_no_values(store: Store, caplog: 
     shown = "".join(traceback.format_exception(raised.value)) + caplog.text
     assert "canary" not in shown
     assert "f1" not in caplog.text
+
+
+def test_a_network_file_system_and_an_old_sqlite_are_refused_with_what_to_do() -> None:
+    refuse_unsuitable((3, 35, 0), "ext4")
+    refuse_unsuitable((3, 40, 1), None)
+    with pytest.raises(SettingsError, match=r"SQLite is 3.34.1; the gateway needs 3.35. Use a newer Python"):
+        refuse_unsuitable((3, 34, 1), "ext4")
+    with pytest.raises(SettingsError, match=r"network file system \(nfs4\).*a file on a local disk"):
+        refuse_unsuitable((3, 40, 1), "nfs4")
+
+
+def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
+    share = tmp_path / "my share"
+    mounts = tmp_path / "mounts"
+    spelled = str(share).replace(" ", "\\040")
+    mounts.write_text(f"/dev/sda / ext4 rw 0 0\nnas:/x {spelled} nfs4 rw 0 0\ntmpfs {tmp_path}/fast tmpfs rw 0 0\n")
+
+    assert filesystem_of(share / "data" / "gateway.db", mounts) == "nfs4"
+    assert filesystem_of(tmp_path / "fast" / "gateway.db", mounts) == "tmpfs"
+    assert filesystem_of(tmp_path / "gateway.db", mounts) == "ext4"
+    assert filesystem_of(tmp_path / "gateway.db", tmp_path / "not Linux") is None
 
 
 @pytest.mark.parametrize(

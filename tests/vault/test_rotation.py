@@ -110,9 +110,9 @@ async def test_nothing_else_in_a_row_changes(
     world: World, store: Store, vault_of: MakeVault, clock: MovableClock, key: Secret
 ) -> None:
     await world.fill(3)
-    owner = {"owner": "somebody", "now": NOW, "until": NOW + timedelta(seconds=30)}
-    assert await store.connections.claim_lease("c000001", version=2, **owner)
-    [before] = await store.connections.list_all(person(1))
+    [row] = await store.connections.list_all(person(1))
+    before = await store.leases.claim(row, owner="somebody", now=NOW, until=NOW + timedelta(seconds=30))
+    assert before is not None
 
     await rotation_of(store, vault_of(key), clock).run()
 
@@ -277,12 +277,11 @@ async def test_no_call_and_no_refresh_fails_while_the_keys_turn(
     async def refresh(number: int) -> None:
         row = await store.connections.find_by_id(person(number), f"c{number:06}")
         assert row is not None
-        lease = {"owner": "me", "now": NOW, "until": NOW + timedelta(seconds=30)}
-        assert await store.connections.claim_lease(row.id, version=row.version, **lease)
+        assert await store.leases.claim(row, owner="me", now=NOW, until=NOW + timedelta(seconds=30))
         await serving.grants().open(row)
         tokens = TokenSet(Secret(f"access {number} v{row.version + 1}"), Secret("r"), None, row.scopes)
         renewed = await serving.grants(clock).renewed(row, tokens)
-        assert await store.connections.complete_refresh(renewed, owner="me", expected_version=row.version)
+        assert await store.leases.complete(renewed, expected_version=row.version)
         refreshed.add(number)
         clock.advance(timedelta(milliseconds=50))  # the serving process looks which key seals, now and then
 
