@@ -29,7 +29,7 @@ def command() -> None:
     """
 
 
-@command.command("list")
+@command.command("list", short_help="Which data keys there are, what wraps them, what they sealed.")
 @options.config
 @options.as_json
 def list_keys(config: Path | None, as_json: bool) -> None:
@@ -51,7 +51,7 @@ def list_keys(config: Path | None, as_json: bool) -> None:
         )
 
 
-@command.command("rotate")
+@command.command("rotate", short_help="Seal every value anew, with fresh data keys.")
 @options.config
 @options.as_json
 def rotate(config: Path | None, as_json: bool) -> None:
@@ -76,7 +76,7 @@ def rotate(config: Path | None, as_json: bool) -> None:
     raise click.exceptions.Exit(_report(done.broken))
 
 
-@command.command("verify")
+@command.command("verify", short_help="Open every value.")
 @options.config
 @options.as_json
 def verify(config: Path | None, as_json: bool) -> None:

@@ -11,11 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from gateway.clock import MovableClock
@@ -267,12 +266,17 @@ async def test_no_call_and_no_refresh_fails_while_the_keys_turn(
             got = await serving.tokens(number)
             waits.append(time.perf_counter() - began)
             assert got.startswith(f"access {number}")
-            await anyio.lowlevel.checkpoint()
+            await moment()
 
     async def refreshes() -> None:
         while not stop.is_set():
             number = random.randrange(rows)
             await refresh(number)
+            await moment()
+
+    async def moment() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.05)
 
     async def refresh(number: int) -> None:
         row = await store.connections.find_by_id(person(number), f"c{number:06}")
