@@ -123,7 +123,8 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
 
 def forget_variables() -> None:
     """Take the settings out of the environment, once they are read: any may be a secret, and children inherit them."""
-    for name in [name for name in os.environ if name.startswith(PREFIX) and name != CONFIG_VARIABLE]:
+    sections = tuple(f"{PREFIX}{section.upper()}_" for section in get_type_hints(Settings))
+    for name in [name for name in os.environ if name.startswith(sections)]:
         del os.environ[name]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.secret import Secret
-from gateway.settings import Settings, forget_variables, load_settings
+from gateway.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "gateway.toml"
 
@@ -83,13 +85,18 @@ def test_the_variable_that_names_the_file_is_no_setting(config):
     assert load_settings(config("[server]\nport = 1"), {"ATP_GATEWAY_CONFIG": "gateway.toml"}).server.port == 1
 
 
-def test_what_was_read_from_the_environment_is_inherited_by_no_child(monkeypatch):
-    for name in ("ATP_GATEWAY_VAULT_KEY", "ATP_GATEWAY_PROVIDERS__HUBSPOT__CLIENT_SECRET", "ATP_GATEWAY_CONFIG"):
-        monkeypatch.setenv(name, "canary")
-    forget_variables()
+def test_what_was_read_from_the_environment_is_inherited_by_no_child():
+    names = ("ATP_GATEWAY_VAULT_KEY", "ATP_GATEWAY_PROVIDERS__HUBSPOT__CLIENT_SECRET", "ATP_GATEWAY_DATABASE_URL")
+    program = (
+        "import subprocess; from gateway.cli.options import settings_for\n"
+        "assert settings_for(None).vault.key.reveal() == 'canary'; subprocess.run(['env'])"
+    )
+    environ = os.environ | dict.fromkeys(names, "canary") | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environ.pop("ATP_GATEWAY_TEST_POSTGRES", None)
+    found = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
 
-    left = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
-    assert [line for line in left.splitlines() if "canary" in line] == ["ATP_GATEWAY_CONFIG=canary"]
+    assert found.stdout
+    assert "canary" not in found.stdout
 
 
 def test_a_missing_file_is_a_sentence():
