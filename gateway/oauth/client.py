@@ -299,6 +299,7 @@ class OAuthClient:
             await client.fetch_token(
                 url,
                 method=method,
+                headers=dict(_HEADERS),  # Authlib's own would name a charset, which the media type does not have
                 body=urlencode(params),
                 grant_type=grant_type,
                 code=code,

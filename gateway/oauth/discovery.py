@@ -1,15 +1,17 @@
 """Endpoints from an issuer: what a provider that is configured by its `issuer` alone says about itself.
 
 OpenID Connect Discovery 1.0 section 4 first, then RFC 8414. The document must name the very issuer that was asked
-for, and its addresses must be https (loopback for a loopback issuer): otherwise a document could send codes and
-secrets elsewhere. Kept for an hour, and for a day while the issuer does not answer. What the description itself says
-wins over the document.
+for, and its addresses must be https (loopback for a loopback issuer) and at the issuer's own site: otherwise a document
+could send codes and secrets elsewhere. Kept for an hour, and for a day while the issuer does not answer. What the
+description itself says wins over the document.
 
 Below: http. Above: apps.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,6 +22,8 @@ from gateway.clock import Clock
 from gateway.errors import ProviderMisconfiguredError, ProviderUnavailableError, SettingsError
 from gateway.oauth.http import ProviderTransport, get_json
 from gateway.providers.provider import Identity, Introspection, Provider, Revocation, Scopes, check_url, is_loopback
+
+log = logging.getLogger(__name__)
 
 FRESH_FOR = timedelta(hours=1)
 USABLE_FOR = timedelta(days=1)
@@ -32,6 +36,16 @@ _ENDPOINTS = (
     "revocation_endpoint",
     "introspection_endpoint",
 )
+
+
+_TRUSTED_WITH = {
+    "token_endpoint": "token_url",
+    "jwks_uri": "jwks_url",
+    "userinfo_endpoint": "userinfo_url",
+    "revocation_endpoint": "revocation",
+    "introspection_endpoint": "introspection",
+}
+"""What is sent secrets or believed about people, with the field of a description that pins it elsewhere."""
 
 
 class Discovery:
@@ -93,8 +107,33 @@ def _check(provider: Provider, issuer: str, found: Mapping[str, Any]) -> None:
             check_url(str(url or ""), f"{key} in {provider.name}'s metadata")
         except SettingsError as error:
             raise ProviderMisconfiguredError(f"{error} It is not used.") from None
-        if is_loopback(urlsplit(str(url)).hostname or "") and not is_loopback(urlsplit(issuer).hostname or ""):
+        if key in _TRUSTED_WITH and not getattr(provider, _TRUSTED_WITH[key]) and not _same_site(str(url), issuer):
+            log.error("[providers.%s] is not used: %s in its metadata is at another site", provider.id, key)
+            raise ProviderMisconfiguredError(
+                f"{key} in {provider.name}'s metadata is not at {_host(issuer)}, nor beside it, so it is not used. If "
+                f"the provider documents it so, set {_TRUSTED_WITH[key]} under [providers.{provider.id}] yourself."
+            )
+        if is_loopback(_host(str(url))) and not is_loopback(_host(issuer)):
             raise ProviderMisconfiguredError(f"{key} in {provider.name}'s metadata points at this machine. Not used.")
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _same_site(url: str, issuer: str) -> bool:
+    """Whether both are under one registered name: an address, a host, or what stands before the public suffix.
+
+    Public suffixes are told by their looks (`com`, `co.uk`), which errs towards a refusal that the operator can lift.
+    """
+    first, second = _host(url), _host(issuer)
+    return first == second or (_site(first) == _site(second) and not re.search(r"\d$|:", first))
+
+
+def _site(host: str) -> str:
+    labels = host.rstrip(".").split(".")
+    suffix = 2 if len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3 else 1
+    return ".".join(labels[-suffix - 1 :])
 
 
 def _completed(provider: Provider, found: Mapping[str, Any]) -> Provider:

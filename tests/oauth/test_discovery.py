@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gateway.errors import ProviderMisconfiguredError, ProviderUnavailableError
-from gateway.oauth.discovery import Discovery
+from gateway.oauth.discovery import Discovery, _same_site
 from gateway.oauth.http import ProviderTransport
 from gateway.providers.provider import Provider
 from gateway.testing.serving import serving
@@ -105,6 +105,42 @@ async def test_an_unsafe_address_is_not_used(discovery, published, key, address)
     publisher.document = document(url, **{key: address})
     with pytest.raises(ProviderMisconfiguredError):
         await discovery.complete(acme(url))
+
+
+@pytest.mark.parametrize(
+    "key", ["token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint", "introspection_endpoint"]
+)
+async def test_an_endpoint_at_another_site_than_the_issuers_is_not_trusted(discovery, published, key):
+    """A poisoned document: the real sign-in page, and an attacker's token endpoint behind it."""
+    publisher, url = published
+    publisher.document = document(url, **{key: "https://evil.example.com/t"})
+    with pytest.raises(ProviderMisconfiguredError, match="is not used"):
+        await discovery.complete(acme(url))
+
+
+async def test_an_endpoint_that_the_operator_names_may_be_anywhere(discovery, published):
+    publisher, url = published
+    publisher.document = document(url, jwks_uri="https://keys.example.net/k")
+    found = await discovery.complete(acme(url, jwks_url="https://keys.example.net/k"))
+    assert found.jwks_url == "https://keys.example.net/k"
+
+
+@pytest.mark.parametrize(
+    ("url", "issuer", "same"),
+    [
+        ("https://login.acme.com/t", "https://login.acme.com", True),
+        ("https://api.acme.com/t", "https://login.acme.com", True),
+        ("https://acme.com/t", "https://login.acme.com/x", True),
+        ("https://api.acme.co.uk/t", "https://login.acme.co.uk", True),
+        ("https://evil.co.uk/t", "https://acme.co.uk", False),
+        ("https://acme.com.evil.com/t", "https://acme.com", False),
+        ("https://evilacme.com/t", "https://acme.com", False),
+        ("https://10.0.0.2/t", "https://10.1.0.2", False),
+        ("https://[::1]/t", "https://[::2]", False),
+    ],
+)
+def test_a_site_is_what_somebody_registered(url, issuer, same):
+    assert _same_site(url, issuer) is same
 
 
 @pytest.mark.parametrize("body", [{}, [], "text", None])
