@@ -45,6 +45,10 @@ def command(config: Path | None, as_json: bool, disconnect: str | None) -> None:
         click.echo(f"{click.style(connection.provider, bold=True)}  {account}  {connection.status}  {connection.id}")
         if connection.scopes:
             click.echo(f"    {' '.join(sorted(connection.scopes))}")
+        if connection.ends_at and connection.status == "active":
+            soon = connection.warned_at is not None
+            again = f": connect it again before, with atp-gateway connect {connection.provider}" if soon else ""
+            click.secho(f"    ends on {connection.ends_at:%Y-%m-%d}{again}", fg="yellow" if soon else None)
 
 
 async def _list(gateway: Gateway) -> list[Connection]:
@@ -86,4 +90,5 @@ def described(connection: Connection) -> dict[str, Any]:
         "scopes": sorted(connection.scopes),
         "created_at": connection.created_at.isoformat(),
         "expires_at": connection.expires_at.isoformat() if connection.expires_at else None,
+        "ends_at": connection.ends_at.isoformat() if connection.ends_at else None,
     }

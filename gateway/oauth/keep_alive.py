@@ -66,7 +66,7 @@ class KeepAlive:
                 self._audit.record(
                     connection.principal,
                     "connection.ending_soon",
-                    f"ends_on={connection.ends_at:%Y-%m-%d}",
+                    f"ends_on_{connection.ends_at:%Y-%m-%d}",
                     provider=connection.provider,
                     account=connection.account_id,
                 )

@@ -184,7 +184,7 @@ async def test_in_ninety_days_without_a_call_no_connection_ends_unforeseen(unatt
             end = began + one.server.absolute
             assert len(warned) == 1
             assert end - warned[0].at >= min(timedelta(hours=72), one.server.absolute / 2 - timedelta(hours=3))
-            assert warned[0].outcome == f"ends_on={end:%Y-%m-%d}"
+            assert warned[0].outcome == f"ends_on_{end:%Y-%m-%d}"
             assert (await one.house.row()).warned_at == warned[0].at
 
 

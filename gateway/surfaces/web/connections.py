@@ -33,6 +33,8 @@ _ACTIONS = {
     "connection.replaced": "Account connected again",
     "connection.refreshed": "Access renewed",
     "connection.needs_reauth": "Access ended",
+    "connection.ending_soon": "Access ends soon",
+    "provider.misconfigured": "Registration not accepted",
     "connection.declined": "Connection declined",
     "connection.failed": "Connection failed",
     "connection.dropped": "Account disconnected",

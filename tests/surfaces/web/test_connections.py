@@ -55,6 +55,23 @@ async def test_the_page_lists_what_i_connected_and_what_was_done_in_my_name(site
     assert "bob" not in text
 
 
+async def test_an_end_that_is_near_is_said_with_what_to_do(site, alice) -> None:
+    made = site.connections.add()
+    assert "Ends" not in words(await alice.get("/connections"))
+    ends = {"ends_at": made.updated_at + timedelta(days=4), "account_id": "2"}
+    site.connections.add(**ends)
+    assert "Ends 5 Mar 2026" in words(await alice.get("/connections"))
+    assert "before then" not in words(await alice.get("/connections"))
+    site.connections.add(**ends | {"warned_at": made.updated_at, "account_id": "3"})
+    site.connections.events = [
+        event("alice", made.updated_at, action="connection.ending_soon", outcome="ends_on_2026-03-05")
+    ]
+    text = words(await alice.get("/connections"))
+    assert "The provider ends this access on 5 Mar 2026, 10:00 UTC. Connect the account again before then" in text
+    assert "Access ends soon" in text
+    assert "ends on 2026-03-05" in text
+
+
 async def test_nothing_connected_is_explained(alice) -> None:
     text = words(await alice.get("/connections"))
     assert "Nothing is connected yet" in text
