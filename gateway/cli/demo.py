@@ -4,7 +4,8 @@ On this machine, in this process: a CRM with its own OAuth server and API, a gat
 alone, and a real MCP client as the agent. The play goes through the real pages over HTTP; the person in it is
 `gateway.testing.browser`. Everything that is written lives in a folder that is removed at the end.
 
-This module is the stage; the story told on it is `gateway.cli.demo_play`. Above: the command line.
+This module is the stage; the story told on it is `gateway.cli.demo_play`. With `--provider` the stage is another
+(`demo_twin`), and so is the story (`demo_life`). Above: the command line.
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ import secrets
 import shutil
 import sysconfig
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli.demo_twin import PROVIDERS
 from gateway.cli.hosts import HOSTS, Http, Stdio, snippet
 from gateway.cli.narrator import Narrator
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
+    from gateway.cli.demo_twin import TwinWorld
+    from gateway.testing.clocks import RunningClock
     from gateway.testing.crm import Crm
 
 PROVIDER = "demo-crm"
@@ -37,29 +40,40 @@ USUAL_PORT = 8787
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="Play it through and end, instead of staying up.")
+@click.option("--provider", type=click.Choice(PROVIDERS), help="The whole life of a connection, at a provider's twin.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The gateway's port; 0 takes a free one. Usually 8787.")
-def command(once: bool, port: int | None) -> None:
+def command(once: bool, provider: str | None, port: int | None) -> None:
     """See the whole product in a minute: an agent, a person, a CRM and the gateway, all on this machine."""
     import anyio
 
     from gateway.cli.logs import log_to_stderr
 
-    log_to_stderr("WARNING")
-    if failure := anyio.run(_demo, once, _free_port(port, once)):
+    log_to_stderr("ERROR" if provider else "WARNING")  # with a provider, refusals are part of the story
+    if failure := anyio.run(_demo, once, provider, _free_port(port, once)):
         raise click.ClickException(failure)
 
 
-async def _demo(once: bool, port: int) -> str | None:
+async def _demo(once: bool, provider: str | None, port: int) -> str | None:
     """Set the stage, play, and stay up for the real person. A sentence when it failed."""
+    from gateway.cli.demo_life import play_life
     from gateway.cli.demo_play import play
+    from gateway.cli.demo_twin import twin_stage
 
     narrator = Narrator()
-    with tempfile.TemporaryDirectory(prefix="atp-gateway-demo-") as folder:
-        async with stage(Path(folder), port, handle_signals=not once) as world:
-            failure = await play(world, narrator)
-            if failure is None and not once:
-                _your_turn(world, narrator)
-                await world.gateway.stopped()
+    with tempfile.TemporaryDirectory(prefix="atp-gateway-demo-") as name:
+        folder, signals = Path(name), not once
+        if provider is None:
+            async with stage(folder, port, handle_signals=signals) as world:
+                return await _show(world, play(world, narrator), narrator, once)
+        async with twin_stage(provider, _toolkit(provider), folder, port, handle_signals=signals) as twin_world:
+            return await _show(twin_world, play_life(twin_world, narrator), narrator, once)
+
+
+async def _show(world: World | TwinWorld, story: Awaitable[str | None], narrator: Narrator, once: bool) -> str | None:
+    failure = await story
+    if failure is None and not once:
+        _your_turn(world, narrator)
+        await world.gateway.stopped()
     return failure
 
 
@@ -70,30 +84,18 @@ class World:
     crm: Crm
     crm_url: str
     gateway: Gateway
-    clock: FastForward
+    clock: RunningClock
     config: Path
     toolkit: Path
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What the toolkit needs to find the CRM, in a process of its own."""
+        return {"DEMO_CRM_URL": self.crm_url}
+
+    @property
     def mcp_url(self) -> str:
         return f"{self.gateway.base_url}/mcp"
-
-
-class FastForward:
-    """The machine's clock, and a way to let time pass."""
-
-    def __init__(self) -> None:
-        self._ahead = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
-
-    def advance(self, by: timedelta) -> None:
-        self._ahead += by
-
-    def return_to_now(self) -> None:
-        """For other processes, which know the machine's clock alone."""
-        self._ahead = timedelta()
 
 
 @asynccontextmanager
@@ -102,11 +104,12 @@ async def stage(folder: Path, port: int, *, handle_signals: bool = False) -> Asy
     from gateway import app
     from gateway.settings import load_settings
     from gateway.testing.authorization_server import AuthorizationServer
+    from gateway.testing.clocks import RunningClock
     from gateway.testing.crm import Crm
     from gateway.testing.grants import RegisteredClient
     from gateway.testing.serving import serving
 
-    clock = FastForward()
+    clock = RunningClock()
     client = RegisteredClient(
         "atp-gateway", secrets.token_urlsafe(24), (f"http://127.0.0.1/oauth/callback/{PROVIDER}",)
     )
@@ -174,10 +177,10 @@ def _toolkit(name: str) -> Path:
     return installed if installed.exists() else package.parent / "toolkits" / name
 
 
-def stdio_server(world: World) -> Stdio:
+def stdio_server(world: World | TwinWorld) -> Stdio:
     """The same gateway as a program that a host starts itself: it shares the demo's database and configuration."""
     arguments = ("stdio", "--config", str(world.config), str(world.toolkit))
-    return Stdio(_program(), arguments, {"DEMO_CRM_URL": world.crm_url})
+    return Stdio(_program(), arguments, world.environment)
 
 
 def _program() -> str:
@@ -186,11 +189,11 @@ def _program() -> str:
     return beside_python or shutil.which("atp-gateway") or "atp-gateway"
 
 
-def _your_turn(world: World, narrator: Narrator) -> None:
+def _your_turn(world: World | TwinWorld, narrator: Narrator) -> None:
     narrator.title(
         "Now you",
-        "Add the gateway to your own host and ask it for your contacts. Alice is connected already; disconnect her "
-        f"at {world.gateway.base_url}/connections and you will be asked yourself (at the CRM, be bob).",
+        "Add the gateway to your own host and ask it for what is in your account. Where it asks you to connect, be "
+        f"alice or bob; the connections are at {world.gateway.base_url}/connections.",
     )
     for host in HOSTS.values():
         server = Http(world.mcp_url) if host.reaches_http else stdio_server(world)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import anyio
 import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, Tool
 
 from gateway.cli.narrator import Narrator
 from gateway.testing.browser import Browser, LostError
@@ -28,6 +29,7 @@ PATIENCE = 60  # seconds for the whole play
 _NEW_PEOPLE = ["rosalind.franklin@kings.example", "emmy.noether@goettingen.example"]
 _NEW_COMPANY = {"name": "Analytical Engines", "domain": "engines.example"}
 _LONGEST = 240  # characters of a page that are shown
+_BRIEF = 120  # characters of an answer that are shown
 _RANDOM = re.compile(r"[\w-]{20,}")
 
 
@@ -37,15 +39,20 @@ class PlayError(Exception):
 
 async def play(world: World, narrator: Narrator) -> str | None:
     """The story. None when everything went as told, else a sentence."""
+    return await perform(world.mcp_url, narrator, lambda agent: Play(world, agent, narrator).run())
+
+
+async def perform(mcp_url: str, narrator: Narrator, story: Callable[[Agent], Awaitable[None]]) -> str | None:
+    """Tell a story with an agent that speaks MCP. None when everything went as told, else a sentence."""
     failure = None
     async with (
         httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http,
-        Client(streamable_http_client(world.mcp_url, http_client=http)) as agent,
+        Client(streamable_http_client(mcp_url, http_client=http)) as client,
     ):
         # What goes wrong is carried out as a value: the client's task groups would wrap an exception.
         try:
             with anyio.fail_after(PATIENCE):
-                await Play(world, agent, narrator).run()
+                await story(Agent(client, narrator))
         except TimeoutError:
             failure = f"The demo did not finish within {PATIENCE} seconds."
         except (PlayError, LostError, MCPError, httpx2.HTTPError) as error:
@@ -54,13 +61,51 @@ async def play(world: World, narrator: Narrator) -> str | None:
 
 
 @dataclass(slots=True)
-class Play:
-    """One performance. `heard` is everything that the agent was answered."""
+class Agent:
+    """The agent, who says what it does. `heard` is everything that it was answered."""
 
-    world: World
-    agent: Client
+    client: Client
     narrator: Narrator
     heard: list[str] = field(default_factory=list)
+
+    async def tools(self) -> list[Tool]:
+        """Which tools there are."""
+        self.narrator.says("agent", "tools/list")
+        listed = await self.client.list_tools()
+        self.heard.append(listed.model_dump_json())
+        return listed.tools
+
+    async def ask(self, name: str) -> str:
+        """What a tool answers, in one line, good or bad."""
+        return _text(await self._call(name, None))
+
+    async def succeed(self, name: str, arguments: dict[str, Any] | None = None, *, brief: bool = False) -> None:
+        """Call a tool and show what it answers; PlayError when that is an error. `brief`: its beginning only."""
+        result = await self._call(name, arguments)
+        answer = _text(result)
+        if result.is_error or '"status":"error"' in answer.replace(" ", ""):
+            raise PlayError(f"{name} answered: {answer}")
+        for line in [_shortened(answer)] if brief else _lines(answer):
+            self.narrator.says("gateway", line)
+
+    async def _call(self, name: str, arguments: dict[str, Any] | None) -> CallToolResult:
+        shown = ", ".join(f"{key}={value!r}" for key, value in (arguments or {}).items())
+        self.narrator.says("agent", f"tools/call {name}({shown})")
+        result = await self.client.call_tool(name, arguments or {}, progress_callback=self._progress)
+        self.heard.append(result.model_dump_json())
+        return result
+
+    async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
+        self.narrator.aside(f"progress {progress:g} of {total or 0:g}: {message}")
+
+
+@dataclass(slots=True)
+class Play:
+    """One performance."""
+
+    world: World
+    agent: Agent
+    narrator: Narrator
 
     async def run(self) -> None:
         self._introduce()
@@ -83,19 +128,17 @@ class Play:
 
     async def _ask_for_tools(self) -> None:
         self.narrator.step("The agent asks which tools there are")
-        self.narrator.says("agent", "tools/list")
-        listed = await self.agent.list_tools()
-        self.heard.append(listed.model_dump_json())
-        if not listed.tools:
+        tools = await self.agent.tools()
+        if not tools:
             raise PlayError("The gateway lists no tools.")
-        for tool in listed.tools:
+        for tool in tools:
             taken = ", ".join(tool.input_schema.get("properties", {}))
             self.narrator.says("gateway", f"{tool.name}({taken}): {tool.description}")
         self.narrator.good("No tool takes a token. As far as the model can see, there are none.")
 
     async def _call_without_account(self) -> str:
         self.narrator.step("It calls one that needs the person's account")
-        answer = _text(await self._call("list_contacts"))
+        answer = await self.agent.ask("list_contacts")
         link = re.search(rf"{re.escape(self.world.gateway.base_url)}/connect/[\w-]+", answer)
         if link is None:
             raise PlayError(f"Instead of a link to connect the account, the agent got: {answer}")
@@ -109,7 +152,7 @@ class Play:
         async with Browser() as browser:
             page = await browser.consent(link, "alice")
         for request in browser.trail:
-            self.narrator.aside(_RANDOM.sub("…", request))
+            self.narrator.aside(masked(request))
         if self.world.crm.server.count("code") != 1 or page.status != httpx2.codes.OK:
             raise PlayError(f"The consent ended on {page.title!r}, which says: {page.text[:_LONGEST]}")
         self.narrator.says("CRM", "sends the browser back with a code; the gateway swaps it for tokens and seals them")
@@ -117,15 +160,15 @@ class Play:
 
     async def _call_again(self) -> None:
         self.narrator.step("From now on, calls simply work")
-        await self._succeed("list_contacts")
-        await self._succeed("who_am_i")
+        await self.agent.succeed("list_contacts")
+        await self.agent.succeed("who_am_i")
         self.narrator.good("Alice's own account: the gateway put her token into each call, and nowhere else.")
-        await self._succeed("import_contacts", {"emails": _NEW_PEOPLE})
+        await self.agent.succeed("import_contacts", {"emails": _NEW_PEOPLE})
 
     async def _let_time_pass(self) -> None:
         self.narrator.step("An hour later, Alice's token has expired")
         self.world.clock.advance(timedelta(hours=1))
-        await self._succeed("create_company", _NEW_COMPANY)
+        await self.agent.succeed("create_company", _NEW_COMPANY)
         self.world.clock.return_to_now()
         if self.world.crm.server.count("refresh") != 1:
             raise PlayError("The call worked, but the CRM was not asked for a new token exactly once.")
@@ -134,33 +177,16 @@ class Play:
     def _add_up(self) -> None:
         server, calls = self.world.crm.server, self.world.crm.calls["alice"]
         asked = [
-            _count(server.count("consent"), "consent"),
-            _count(server.count("refresh"), "refresh", "refreshes"),
-            _count(calls, "API call"),
+            count(server.count("consent"), "consent"),
+            count(server.count("refresh"), "refresh", "refreshes"),
+            count(calls, "API call"),
         ]
         self.narrator.step("What each of them saw")
         self.narrator.says("CRM", f"{', '.join(asked)}: all of them Alice's")
-        if any(server.grants.leaks_into(answer) for answer in self.heard):
+        if any(server.grants.leaks_into(answer) for answer in self.agent.heard):
             raise PlayError("A token reached the agent. That must never happen: please report it (SECURITY.md).")
-        answers = _count(len(self.heard), "answer")
+        answers = count(len(self.agent.heard), "answer")
         self.narrator.says("agent", f"{answers}, every one of them searched: not one code or token")
-
-    async def _succeed(self, name: str, arguments: dict[str, Any] | None = None) -> None:
-        result = await self._call(name, arguments)
-        if result.is_error:
-            raise PlayError(f"{name} answered: {_text(result)}")
-        for line in _lines(_text(result)):
-            self.narrator.says("gateway", line)
-
-    async def _call(self, name: str, arguments: dict[str, Any] | None = None) -> CallToolResult:
-        shown = ", ".join(f"{key}={value!r}" for key, value in (arguments or {}).items())
-        self.narrator.says("agent", f"tools/call {name}({shown})")
-        result = await self.agent.call_tool(name, arguments or {}, progress_callback=self._progress)
-        self.heard.append(result.model_dump_json())
-        return result
-
-    async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
-        self.narrator.aside(f"progress {progress:g} of {total or 0:g}: {message}")
 
 
 def _text(result: CallToolResult) -> str:
@@ -174,5 +200,15 @@ def _lines(answer: str) -> list[str]:
     return ["  ".join(f"{key}: {value}" for key, value in row.items()) for row in rows]
 
 
-def _count(number: int, one: str, many: str = "") -> str:
+def _shortened(answer: str) -> str:
+    return answer if len(answer) <= _BRIEF else f"{answer[:_BRIEF]} …"
+
+
+def masked(request: str) -> str:
+    """A request's line without the random parts of its address."""
+    return _RANDOM.sub("…", request)
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 call`, `2 calls`."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"

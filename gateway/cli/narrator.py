@@ -15,7 +15,7 @@ import click
 
 _WIDEST, _NARROWEST = 92, 40
 _SPEAKER = 9
-_COLOURS = {"agent": "cyan", "gateway": "magenta", "person": "yellow", "CRM": "blue"}
+_COLOURS = {"agent": "cyan", "gateway": "magenta", "person": "yellow", "CRM": "blue", "vendor": "blue"}
 
 
 class Narrator:

@@ -60,6 +60,24 @@ def test_it_plays_through_and_leaves_nothing_behind(rubbish: Path) -> None:
     assert list(rubbish.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("provider", "seen"),
+    [
+        ("hubspot", "2 consents, 2 refreshes, 1 revocation,"),
+        ("google", "2 consents, 2 refreshes, 1 revocation,"),
+        ("salesforce", "2 consents, 2 refreshes, 1 revocation,"),
+        ("microsoft", "2 consents, 2 refreshes, 0 revocations,"),
+    ],
+)
+def test_a_connections_whole_life_at_a_twin(rubbish: Path, provider: str, seen: str) -> None:
+    ended = demo(rubbish, "--once", "--provider", provider)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for line in (seen, "later, the token has expired", "called once more", "wants it back", "not one code or token"):
+        assert line in " ".join(ended.stdout.split())
+    assert list(rubbish.iterdir()) == []
+
+
 def test_a_port_that_is_taken_is_named(rubbish: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
