@@ -154,7 +154,7 @@ async def test_a_process_that_still_seals_with_the_former_key_is_caught_by_a_lat
         if progress.step == "waiting" and not refreshing:
             refreshing.append(asyncio.create_task(late_refresh()))
 
-    rotation = rotation_of(store, vault_of(key), clock, settle=timedelta(seconds=2))
+    rotation = rotation_of(store, vault_of(key), clock, settle=timedelta(seconds=5))
     await rotation.run(report)
 
     assert "waiting" in seen
