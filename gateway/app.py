@@ -77,7 +77,13 @@ class Gateway:
 
         identity = Identity("atp-gateway", metadata.version("atp-gateway"), "ATP Gateway", INSTRUCTIONS)
         return McpSurface(
-            self.executor, self.registry, self.policy, self.accounts, state_keys=lambda: state_keys, identity=identity
+            self.executor,
+            self.registry,
+            self.policy,
+            self.accounts,
+            state_keys=lambda: state_keys,
+            identity=identity,
+            accounts=self.accounts,
         )
 
     async def stopped(self) -> None:

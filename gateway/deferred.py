@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,14 +21,20 @@ from gateway.errors import GatewayError
 from gateway.settings import Settings, VaultKey
 from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from gateway.audit import AuditLog
     from gateway.oauth.apps import Apps
     from gateway.oauth.broker import Broker
+    from gateway.oauth.choice import Choice, Need
     from gateway.oauth.connections import Connections
+    from gateway.oauth.device import DeviceConsents
     from gateway.oauth.flows import Flows
     from gateway.oauth.handover import Handover
     from gateway.oauth.http import ProviderTransport
+    from gateway.oauth.overview import Overview
+    from gateway.oauth.own_access import OwnAccess
     from gateway.oauth.refresher import Refresher
     from gateway.oauth.revocations import Revocations
     from gateway.oauth.upkeep import Upkeep
@@ -51,6 +57,10 @@ class Accounts:
     vault: Vault
     apps: Apps
     flows: Flows
+    choice: Choice
+    overview: Overview
+    device: DeviceConsents
+    own: OwnAccess
     broker: Broker
     connections: Connections
     handover: Handover
@@ -66,6 +76,8 @@ class Accounts:
         await self.refresher.close()
         await self.connections.close()
         await self.revocations.close()
+        await self.choice.close()
+        await self.own.close()
 
     async def close(self) -> None:
         """Close the ways out and the database."""
@@ -96,6 +108,8 @@ class DeferredAccounts:
         self._outside = outside
         self._opening: asyncio.Task[Accounts] | None = None
         self._opened: Accounts | None = None
+        self._changed: list[Callable[[Principal], None]] = []
+        self._looked_up: dict[Principal, asyncio.Task[None]] = {}
         self.audit: AuditLog
         self.keep_up = False
         """Whether connections are looked after in the background, once opened: for gateways that run for long."""
@@ -124,6 +138,42 @@ class DeferredAccounts:
 
     async def wait(self, flow_id: str, principal: Principal, seconds: float) -> FlowStatus:
         return await (await self.open()).flows.wait(flow_id, principal, seconds)
+
+    async def offered(self, principal: Principal) -> Mapping[Need, tuple[str, ...]]:
+        """Where the person can choose an account. None of it until the rooms are open, which this sees to.
+
+        A list of tools does not wait for a database; hosts are told when the person turns out to have a choice.
+        """
+        if self._opened is None:
+            self._open_soon(principal)
+            return {}
+        return await self._opened.choice.offered(principal)
+
+    def subscribe(self, changed: Callable[[Principal], None]) -> None:
+        """Have `changed` called whenever the accounts that a person was offered are no longer those."""
+        self._changed.append(changed)
+
+    def _open_soon(self, principal: Principal) -> None:
+        if principal in self._looked_up:
+            return
+
+        async def look() -> None:
+            try:
+                opened = await self.open()
+                offered = await opened.choice.offered(principal)
+            except GatewayError as error:  # whoever needs an account will be told
+                log.warning("the accounts could not be looked up for a list of tools: %s", error)
+                return
+            finally:
+                self._looked_up.pop(principal, None)
+            if offered:
+                self._tell(principal)
+
+        self._looked_up[principal] = asyncio.create_task(look())
+
+    def _tell(self, principal: Principal) -> None:
+        for changed in self._changed:
+            changed(principal)
 
     async def write_events(self, events: Sequence[AuditEvent]) -> None:
         await (await self.open()).store.audit.append(events)
@@ -161,9 +211,11 @@ class DeferredAccounts:
     def _wire(self, store: Store, vault: Vault, transport: ProviderTransport, clock: SharedClock) -> Accounts:
         from gateway.oauth.apps import Apps
         from gateway.oauth.broker import Broker
+        from gateway.oauth.choice import Choice
         from gateway.oauth.client import OAuthClient
         from gateway.oauth.connections import Connections
         from gateway.oauth.consent import Consent
+        from gateway.oauth.device import DeviceConsents
         from gateway.oauth.discovery import Discovery
         from gateway.oauth.flows import Flows
         from gateway.oauth.grants import Grants
@@ -171,6 +223,8 @@ class DeferredAccounts:
         from gateway.oauth.identity import Accounts as Identities
         from gateway.oauth.keep_alive import KeepAlive
         from gateway.oauth.live_tokens import LiveTokens
+        from gateway.oauth.overview import Overview
+        from gateway.oauth.own_access import OwnAccess
         from gateway.oauth.refresher import Refresher
         from gateway.oauth.revocations import Revocations
         from gateway.oauth.upkeep import Upkeep
@@ -182,6 +236,9 @@ class DeferredAccounts:
         catalogue = Catalogue.load(folder=settings.catalogue.folder)
         apps = Apps(catalogue, settings.providers, Discovery(transport, clock), settings.tenants)
         grants = Grants(rows, vault, LiveTokens(clock), clock)
+        own = OwnAccess(apps, client, clock)
+        choice = Choice(rows, grants.live, clock)
+        choice.subscribe(self._tell)
         consent = Consent(client, Identities(client, transport, clock), grants, vault, clock)
         flows = Flows(
             store.flows, grants, apps=apps, consent=consent, audit=audit, clock=clock, base_url=self._base_url
@@ -193,7 +250,13 @@ class DeferredAccounts:
             vault=vault,
             apps=apps,
             flows=flows,
-            broker=Broker(rows, grants, flows=flows, apps=apps, refresher=refresher, clock=clock),
+            choice=choice,
+            overview=Overview(rows, grants, flows=flows, apps=apps, audit=audit),
+            device=DeviceConsents(
+                client, consent, apps=apps, audit=audit, clock=clock, enabled=self._settings.server.device_flow
+            ),
+            own=own,
+            broker=Broker(choice, grants, own=own, flows=flows, apps=apps, refresher=refresher, clock=clock),
             connections=Connections(rows, grants, apps=apps, revocations=revocations, audit=audit),
             revocations=revocations,
             handover=Handover(rows, grants, refresher, clock),

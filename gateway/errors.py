@@ -9,7 +9,8 @@
     ├── CallError                 a call did not end well
     │   ├── UnknownToolError
     │   ├── InvalidArgumentsError
-    │   ├── ReservedArgumentError     the caller tried to supply what only the gateway may
+    │   │   ├── ReservedArgumentError     the caller tried to supply what only the gateway may
+    │   │   └── UnknownAccountError       the person has connected no account of that name
     │   ├── NotAllowedError
     │   ├── ToolError             raised by tool authors: its text is meant for the model
     │   ├── ToolCrashedError      a bug in a tool: a reference id, never the exception's text
@@ -23,10 +24,12 @@
     │   ├── ProviderNotConfiguredError
     │   ├── ProviderUnavailableError
     │   ├── ProviderMisconfiguredError
-    │   └── TokenRefusedError         the provider's API does not accept a token, and there is no better one
+    │   ├── TokenRefusedError         the provider's API does not accept a token, and there is no better one
+    │   └── ScopeMissingError         the provider was asked for a scope and did not grant it: asking is no use
     ├── FlowError                 a consent cannot go on
     │   ├── FlowNotFoundError     unknown, expired or used up: the three look the same from outside
-    │   └── WrongBrowserError
+    │   ├── WrongBrowserError
+    │   └── FieldError            what was typed into a field of our page will not do
     ├── VaultError                a sealed value does not open
     │   └── KeyUnavailableError   the service that keeps the key does not answer
     └── StoreUnavailableError     the database does not answer
@@ -83,6 +86,10 @@ class InvalidArgumentsError(CallError):
 
 class ReservedArgumentError(InvalidArgumentsError):
     code = "reserved_argument"
+
+
+class UnknownAccountError(InvalidArgumentsError):
+    code = "unknown_account"
 
 
 class NotAllowedError(CallError):
@@ -152,6 +159,10 @@ class TokenRefusedError(ProviderError):
     code = "token_refused"
 
 
+class ScopeMissingError(ProviderError):
+    code = "scope_missing"
+
+
 class FlowError(GatewayError):
     code = "flow_failed"
 
@@ -162,6 +173,16 @@ class FlowNotFoundError(FlowError):
 
 class WrongBrowserError(FlowError):
     code = "wrong_browser"
+
+
+class FieldError(FlowError):
+    """`field` is the name of the one that has to be filled in again; the flow stays open."""
+
+    code = "invalid_field"
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 class VaultError(GatewayError):
@@ -192,6 +213,7 @@ WIRE: dict[type[GatewayError], Wire] = {
     UnknownToolError: Wire(_INVALID_PARAMS, 404),
     InvalidArgumentsError: Wire(None, 422),
     ReservedArgumentError: Wire(None, 422),
+    UnknownAccountError: Wire(None, 422),
     NotAllowedError: Wire(None, 403),
     ToolError: Wire(None, 200),
     ToolCrashedError: Wire(None, 500),
@@ -205,8 +227,10 @@ WIRE: dict[type[GatewayError], Wire] = {
     ProviderUnavailableError: Wire(None, 503),
     ProviderMisconfiguredError: Wire(None, 503),
     TokenRefusedError: Wire(None, 401),
+    ScopeMissingError: Wire(None, 403),
     FlowNotFoundError: Wire(None, 404),
     WrongBrowserError: Wire(None, 403),
+    FieldError: Wire(None, 422),
     FlowError: Wire(None, 400),
     VaultError: Wire(_INTERNAL, 500),
     KeyUnavailableError: Wire(None, 503),

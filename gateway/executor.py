@@ -22,6 +22,7 @@ from gateway.audit import AuditLog
 from gateway.credentials import Credentials
 from gateway.errors import GatewayError, InvalidArgumentsError, ReservedArgumentError, UnknownToolError
 from gateway.second_try import SecondTry
+from gateway.toolkit.account_argument import account_taken_out
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.tool import RESERVED_ARGUMENTS, Tool
 from gateway.types import Call, Failed, NeedsConnection, Outcome
@@ -61,6 +62,10 @@ class Executor:
             return Failed(UnknownToolError(f"Unknown tool: {call.tool}"))
         if refusal := self._policy.may_call(call.principal, tool):
             return Failed(refusal)
+        named = account_taken_out(call, tool)
+        return Failed(named) if isinstance(named, GatewayError) else await self._checked(named, tool)
+
+    async def _checked(self, call: Call, tool: Tool) -> Outcome:
         if problem := _problem(call, tool):
             return Failed(problem)
         return await self._run(call, tool)

@@ -78,7 +78,8 @@ class Redactor:
     def of_credential(cls, credential: Credential) -> Redactor:
         """For one call's text. Made once for a Credential, kept no longer than it lives."""
         if (made := _redactors.get(credential)) is None:
-            made = _redactors[credential] = cls([credential.token])
+            password = credential.extras.get("password")  # of a token that is a user name and a password
+            made = _redactors[credential] = cls([credential.token, password] if password else [credential.token])
         return made
 
     @classmethod

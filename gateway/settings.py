@@ -38,6 +38,9 @@ class Server:
     host: str = setting("127.0.0.1", "The address to listen on. Only a loopback address until access is configured.")
     port: int = setting(8787, "The port to listen on; 0 takes a free one.")
     public_url: str | None = setting(None, "The URL people and hosts reach the gateway at, when a proxy is in front.")
+    device_flow: bool = setting(
+        False, "Allow `connect --device`: a code for another device. A code can be passed on to deceive somebody."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,11 +120,11 @@ class Connection:
     `lease_owner` and `lease_until` mark a refresh in progress; `refresh_started_at` is since when it is not known what
     the provider did with our requests; `refresh_not_before` is the back-off after `failures` failed ones in a row.
 
-    `requested` are the scopes that the last consent asked for, `scopes` those it granted. Of a person's accounts at a
-    provider one is the default. `variables` are the parts of the provider's addresses that belong to this account,
-    such as a Zendesk subdomain. `renew_at` is when a refresh is due although nobody calls, lest the grant die of
-    idleness; `ends_at` when the grant will end whatever we do; `warn_at` when the person is to be told so, `warned_at`
-    when they were.
+    `requested` are the scopes that consents with this account have asked for, `scopes` those that are granted. Of a
+    person's accounts at a provider one is the default. `variables` are the parts of the provider's addresses that
+    belong to this account, such as a Zendesk subdomain. `renew_at` is when a refresh is due although nobody calls, lest
+    the grant die of idleness; `ends_at` when the grant will end whatever we do; `warn_at` when the person is to be told
+    so, `warned_at` when they were.
     """
 
     id: str
@@ -205,7 +205,8 @@ class Flow:
     `id` is the random part of the `/connect/{id}` link. `state_hash` and `browser_hash` (SHA-256, hex) are set
     when the person presses Connect; `sealed_verifier` is the PKCE verifier, sealed by the vault. `consumed_at` is
     set by the callback that used it up. `reconnects` is the connection whose account is wanted again, None where any
-    account will do; `variables` are the parts of the provider's addresses that the person filled in.
+    account will do; `another`: one is wanted that is not connected yet. `variables` are the parts of the provider's
+    addresses that the person filled in.
     """
 
     id: str
@@ -227,6 +228,7 @@ class Flow:
     sealed_verifier: bytes | None = field(default=None, repr=False)
     consumed_at: datetime | None = None
     reconnects: str | None = None
+    another: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
 
 

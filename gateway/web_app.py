@@ -68,9 +68,10 @@ def instance_of(settings: Settings, accounts: Accounts) -> Instance:
 def _page_routes(gateway: Gateway, accounts: Accounts, base_url: str, mcp_url: str | None) -> list[BaseRoute]:
     pages = WebPages(
         accounts.flows,
+        accounts.overview,
         accounts.connections,
         accounts.store.audit.list_latest,
-        accounts.apps.display_name,
+        provider_name=accounts.apps.display_name,
         form_key=accounts.vault.derive("form-token")[0],
         secure=base_url.startswith("https:"),
         mcp_url=mcp_url,
@@ -110,7 +111,7 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
     )
     executor = Executor(gateway.registry, gateway.policy, AppCredentials(accounts.broker), gateway.audit)
     keys = FixedAppKeys({"app": settings.app_key})
-    return list(app_routes(keys, consents, Tasks(executor, toolkits, users), toolkits))
+    return list(app_routes(keys, consents, Tasks(executor, toolkits, users, accounts.choice), toolkits))
 
 
 @contextmanager

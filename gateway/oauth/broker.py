@@ -14,14 +14,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, ProviderUnavailableError, TokenRefusedError
+from gateway.errors import GatewayError, ProviderUnavailableError, ScopeMissingError, TokenRefusedError
 from gateway.oauth.apps import Apps
+from gateway.oauth.choice import Choice
 from gateway.oauth.flows import Flows
 from gateway.oauth.grants import Grants
+from gateway.oauth.own_access import OWN_KINDS, OwnAccess
 from gateway.oauth.refresher import Refresher
-from gateway.oauth.shared_reads import SharedReads
+from gateway.oauth.shortfall import Shortfall, shortfall
 from gateway.providers.provider import Provider
-from gateway.store.connection_rows import ConnectionRows
 from gateway.types import (
     Call,
     Connection,
@@ -33,6 +34,10 @@ from gateway.types import (
     TokenSet,
 )
 
+_ACTS = {
+    CredentialKind.API_KEY: "enter your API key",
+    CredentialKind.BASIC: "enter your user name and password",
+}
 _WIDEST_MARGIN = timedelta(minutes=5)
 _SHARE_OF_LIFE = 0.2
 _JUST_NOW = timedelta(seconds=30)
@@ -42,10 +47,18 @@ class Broker:
     """Fulfils `gateway.credentials.Credentials`."""
 
     def __init__(
-        self, rows: ConnectionRows, grants: Grants, *, flows: Flows, apps: Apps, refresher: Refresher, clock: Clock
+        self,
+        choice: Choice,
+        grants: Grants,
+        *,
+        own: OwnAccess,
+        flows: Flows,
+        apps: Apps,
+        refresher: Refresher,
+        clock: Clock,
     ) -> None:
-        self._rows = rows
-        self._reads = SharedReads(rows, grants.live)
+        self._choice = choice
+        self._own = own
         self._grants = grants
         self._live = grants.live
         self._flows = flows
@@ -60,9 +73,11 @@ class Broker:
 
         `refused` is one that the provider has just turned down: what comes instead has another version.
         """
-        if refused is None and (live := self._live.find(call.principal, requirement)):
+        if refused is None and (live := self._live.find(call.principal, requirement, call.account)):
             return live
         try:
+            if requirement.kind in OWN_KINDS:
+                return await self._own.credential(call.principal.tenant, requirement, refused)
             if refused is not None:
                 return await self._instead(call, requirement, refused)
             return await self._look_up(call, requirement)
@@ -78,22 +93,26 @@ class Broker:
 
     async def _look_up(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection:
         seen = self._live.changes
-        connection = await self._reads.find(call.principal, requirement.provider, requirement.kind)
-        if problem := self._problem(connection, requirement):
-            return await self._ask(call, requirement, connection, problem)
+        connection = await self._choice.pick(call.principal, requirement, call.account)
+        if short := self._shortfall(connection, requirement):
+            return await self._ask(call, requirement, connection, short)
         assert connection is not None, "no connection is a problem"
         tokens = await self._grants.open(connection)
         now, due = self._clock.now(), self._due(connection, tokens)
         if due is None or now < due:
-            return self._live.remember(connection, tokens, requirement.scopes, until=due, seen=seen)
+            return self._live.remember(
+                connection, tokens, requirement.scopes, until=due, seen=seen, account=call.account
+            )
         if connection.expires_at is not None and now < connection.expires_at:
             until = min(self._refresher.start_ahead(connection), connection.expires_at)
-            return self._live.remember(connection, tokens, requirement.scopes, until=until, seen=seen)
+            return self._live.remember(
+                connection, tokens, requirement.scopes, until=until, seen=seen, account=call.account
+            )
         return await self._renew(call, requirement, connection)
 
     async def _instead(self, call: Call, requirement: Requirement, refused: Credential) -> Credential | NeedsConnection:
         """Another credential than one that the provider turned down: one refresh for each version, whoever asks."""
-        row = await self._rows.find_by_id(call.principal, refused.connection_id)
+        row = await self._grants.find(call.principal, refused.connection_id)
         if row is None or row.version != refused.version or row.status is not ConnectionStatus.ACTIVE:
             return await self._look_up(call, requirement)
         name = self._apps.display_name(requirement.provider)
@@ -110,8 +129,8 @@ class Broker:
 
     async def _renew(self, call: Call, requirement: Requirement, expired: Connection) -> Credential | NeedsConnection:
         connection = await self._refresher.refreshed(expired)
-        if problem := self._problem(connection, requirement):
-            return await self._ask(call, requirement, connection, problem)
+        if short := self._shortfall(connection, requirement):
+            return await self._ask(call, requirement, connection, short)
         assert connection is not None, "no connection is a problem"
         live = self._live.find(call.principal, requirement)
         if live is not None and live.version == connection.version:  # somebody who waited beside us was faster
@@ -123,41 +142,36 @@ class Broker:
         seen = self._live.changes
         tokens = await self._grants.open(connection)
         due = self._due(connection, tokens)
-        return self._live.remember(connection, tokens, requirement.scopes, until=due, seen=seen)
+        return self._live.remember(connection, tokens, requirement.scopes, until=due, seen=seen, account=call.account)
 
     def _due(self, connection: Connection, tokens: TokenSet) -> datetime | None:
         return _due(connection, renewable=self._refresher.can_renew(connection, tokens))
 
-    def _problem(self, connection: Connection | None, requirement: Requirement) -> str | None:
-        """Why this connection does not do, as the beginning of what the person is told; None if it does."""
+    def _shortfall(self, connection: Connection | None, requirement: Requirement) -> Shortfall | None:
         name = self._apps.display_name(requirement.provider)
-        if connection is None:
-            return f"No {name} account is connected yet."
-        if connection.status is not ConnectionStatus.ACTIVE:
-            return connection.status_reason or f"The {name} connection has ended."
-        if requirement.kind is CredentialKind.API_KEY:
-            return None
-        provider = self._apps.find(requirement.provider)
-        missing = provider.scopes.missing(requirement.scopes, connection.scopes) if provider else frozenset()
-        if missing:
-            return f"The connected {name} account has not granted {', '.join(sorted(missing))}."
-        return None
+        return shortfall(connection, requirement, name, self._apps.find(requirement.provider))
 
     async def _ask(
-        self, call: Call, requirement: Requirement, connection: Connection | None, problem: str
+        self, call: Call, requirement: Requirement, connection: Connection | None, short: Shortfall
     ) -> NeedsConnection:
-        """A link to our own page. It asks for what was granted before as well, so that a yes loses nothing."""
+        """A link to our own page. It asks for what was granted before as well, so that a yes loses nothing.
+
+        ScopeMissingError where asking is no use: the person may do so again, but no host is made to.
+        """
+        if short.withheld:
+            where = await self._flows.connections_url()
+            raise ScopeMissingError(f"{short.sentence} Once it has, the person can ask again at {where}")
         granted = connection.scopes if connection else frozenset()
         wanted = replace(requirement, scopes=requirement.scopes | granted)
-        flow = await self._flows.begin(call.principal, call.client.name, wanted, call.tool)
+        flow = await self._flows.begin(call.principal, call.client.name, wanted, call.tool, reconnects=connection)
         name = self._apps.display_name(requirement.provider)
-        act = "enter your API key" if requirement.kind is CredentialKind.API_KEY else "connect it"
+        mistaken = await self._flows.mistaken(connection) if connection else ""
         return NeedsConnection(
             url=await self._flows.url(flow),
             flow_id=flow.id,
             provider=requirement.provider,
             provider_name=name,
-            message=f"{problem} Open the link to {act}.",
+            message=f"{short.sentence} {mistaken}Open the link to {_ACTS.get(requirement.kind, 'connect it')}.",
         )
 
 

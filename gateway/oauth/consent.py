@@ -22,9 +22,9 @@ from gateway.oauth.apps import ProviderApp
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.grant_life import of_new_grant
 from gateway.oauth.grants import Grants
-from gateway.oauth.identity import Accounts
+from gateway.oauth.identity import Account, Accounts
 from gateway.oauth.redirect import check_signature, redirect_extras, redirect_scopes
-from gateway.oauth.token_answer import ErrorKind, TokenEndpointError
+from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError
 from gateway.secret import Secret
 from gateway.types import Connection, Flow
 from gateway.vault.vault import Binding, Vault
@@ -60,7 +60,10 @@ class Consent:
         self._grants = grants
         self._vault = vault
 
-    async def depart(self, app: ProviderApp, flow: Flow, redirect_uri: str) -> Departure:
+    async def depart(
+        self, app: ProviderApp, flow: Flow, redirect_uri: str, wanted: Connection | None = None
+    ) -> Departure:
+        """Where to send the browser. `wanted` is the connection whose account is to consent again."""
         state, verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(48))
         url = self._client.authorization_url(
             app,
@@ -69,6 +72,8 @@ class Consent:
             verifier=verifier,
             nonce=_nonce(verifier),
             redirect_uri=redirect_uri,
+            login_hint=wanted.account_label if wanted else None,
+            choose_account=flow.another,
         )
         sealed = await self._vault.seal(verifier.reveal().encode(), _binding(flow))
         return Departure(url, digest(state.reveal()), sealed)
@@ -86,15 +91,51 @@ class Consent:
                 app, code=Secret(code), verifier=verifier, redirect_uri=flow.redirect_uri, state=state
             )
         except TokenEndpointError as error:
-            raise _refusal(app, error) from None
+            raise refusal(app, error) from None
         if answer.scopes is None:
             answer = replace(answer, scopes=redirect_scopes(app.provider, query))
-        account = await self._accounts.identify(app, answer, _nonce(verifier), redirect_extras(app.provider, query))
+        return await self.keep(app, flow, answer, _nonce(verifier), redirect_extras(app.provider, query))
+
+    async def keep(
+        self,
+        app: ProviderApp,
+        flow: Flow,
+        answer: TokenAnswer,
+        nonce: str | None,
+        known: Mapping[str, str] | None = None,
+    ) -> Connection:
+        """Make a Connection of a grant. `nonce` is what an id_token must hold, None where none was sent.
+
+        `known` are extras from elsewhere, such as the redirect.
+        """
+        account = await self._accounts.identify(app, answer, nonce, known)
         answer = replace(answer, extras=account.extras)
         tokens = answer.tokens(app.provider, flow.scopes | app.optional_scopes)
         renewable = tokens.refresh_token is not None or app.provider.refresh.grant == "exchange"
-        life = of_new_grant(app, now=self._clock.now(), told=answer.grant_ends_at, renewable=renewable)
-        return await self._grants.put(flow.principal, flow.provider, flow.kind, account, tokens, life=life)
+        return await self._grants.put(
+            flow.principal,
+            flow.provider,
+            flow.kind,
+            await self._told_apart(flow, account),
+            tokens,
+            requested=flow.scopes,
+            variables=flow.variables,
+            life=of_new_grant(app, now=self._clock.now(), told=answer.grant_ends_at, renewable=renewable),
+        )
+
+    async def _told_apart(self, flow: Flow, account: Account) -> Account:
+        """A provider that names no account cannot say whether it is the same one: then the person's wish decides.
+
+        Added on purpose, it is another one; wanted again, it is the one that was wanted.
+        """
+        if account.id != Account().id:
+            return account
+        if flow.another:
+            return replace(account, id=f"{account.id}-{secrets.token_hex(4)}")
+        wanted = await self._grants.find(flow.principal, flow.reconnects) if flow.reconnects else None
+        if wanted is not None and wanted.account_id.startswith(f"{account.id}-"):
+            return replace(account, id=wanted.account_id)
+        return account
 
 
 def redirect_error(query: Mapping[str, str]) -> str | None:
@@ -116,7 +157,8 @@ def check_issuer(app: ProviderApp, query: Mapping[str, str]) -> None:
         )
 
 
-def _refusal(app: ProviderApp, error: TokenEndpointError) -> GatewayError:
+def refusal(app: ProviderApp, error: TokenEndpointError) -> GatewayError:
+    """What a person is told whose consent the token endpoint did not take."""
     name = app.provider.name
     match error.kind:
         case ErrorKind.REFUSED:

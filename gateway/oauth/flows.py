@@ -4,12 +4,17 @@
     describe  what the page shows
     start     the person pressed Connect: this browser gets a token, and goes to the provider with a state
     complete  the provider sent the browser back: same person, same browser, right state, once
-    submit_key, decline     the two other ways to end it
+    submit_key, decline     the two other ways to end it: typed in on our page, and a no
     wait      whoever began it learns how it ended
 
 Two attacks meet here: a forwarded link (somebody else's account ends up with the person who sent it) and a pushed
 callback (the reverse). Both need a second person, so every step compares the Principal, and the browser that comes
 back must be the one that left. A flow that is unknown, expired, used or somebody else's looks the same from outside.
+A callback is used up by one statement that names state, person and browser together: a stranger's uses up nothing, and
+the right browser can still finish.
+
+A flow may be about one account: to renew a connection, or to add another. Whatever account the person consents with,
+its own row is written and no other; where that is not the one that was wanted, page and agent say so.
 
 Below: consent, grants, store, audit. Above: broker, the pages. Source: RFC 9700 sections 4.4 and 4.7.
 """
@@ -17,11 +22,9 @@ Below: consent, grants, store, audit. Above: broker, the pages. Source: RFC 9700
 from __future__ import annotations
 
 import asyncio
-import hmac
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gateway.audit import AuditLog
@@ -30,8 +33,11 @@ from gateway.errors import FlowError, FlowNotFoundError, GatewayError, WrongBrow
 from gateway.oauth.apps import Apps
 from gateway.oauth.consent import DECLINED, Consent, check_issuer, digest, redirect_error
 from gateway.oauth.detached import Detached
+from gateway.oauth.flow_view import FlowView, view_of
 from gateway.oauth.grants import Grants
 from gateway.oauth.identity import Account
+from gateway.oauth.typed import read_typed, read_variables
+from gateway.providers.provider import Variable
 from gateway.secret import Secret
 from gateway.store.flow_rows import FlowRows
 from gateway.types import Connection, CredentialKind, Flow, FlowStatus, Principal, Requirement, TokenSet
@@ -40,24 +46,6 @@ LIFE = timedelta(minutes=10)
 _WORTH_REUSING = timedelta(minutes=3)
 _KEPT_FOR = timedelta(days=1)
 _POLL = 1.0  # seconds between looks at the row, for a flow that another process may end
-_API_KEY = re.compile(r"[\x21-\x7e]{1,16384}")
-
-
-@dataclass(frozen=True, slots=True)
-class FlowView:
-    """What the connect page shows."""
-
-    id: str
-    provider: str
-    provider_name: str
-    kind: CredentialKind
-    client: str
-    tool: str | None
-    scopes: list[str]
-    status: FlowStatus
-    failure: str | None
-    expires_at: datetime
-    return_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +88,21 @@ class Flows:
         requirement: Requirement,
         tool: str | None,
         return_url: str | None = None,
+        *,
+        reconnects: Connection | None = None,
+        another: bool = False,
+        variables: Mapping[str, str] | None = None,
     ) -> Flow:
         """A flow for this need: the pending one, if there is one with some life left, or a new one.
 
-        UnknownProviderError or ProviderNotConfiguredError where nobody could ever complete it.
+        `reconnects` is the connection whose account is wanted again; `another`: one is wanted that is not connected
+        yet; `variables` are fields that are filled in already. UnknownProviderError or ProviderNotConfiguredError
+        where nobody could ever complete it.
         """
         scopes: frozenset[str] = frozenset()
         if requirement.kind is CredentialKind.OAUTH2:
             scopes = requirement.scopes | (await self._apps.get(requirement.provider, tenant=principal.tenant)).scopes
         now = self._clock.now()
-        found = await self._rows.find_pending(principal, requirement.provider, requirement.kind, scopes, tool, now)
-        if found and found.return_url == return_url and found.expires_at - now > _WORTH_REUSING:
-            return found
         flow = Flow(
             id=secrets.token_urlsafe(32),
             principal=principal,
@@ -123,7 +114,13 @@ class Flows:
             created_at=now,
             expires_at=now + LIFE,
             return_url=return_url,
+            reconnects=reconnects.id if reconnects else None,
+            another=another,
+            variables=reconnects.variables if reconnects else variables or {},
         )
+        found = await self._rows.find_pending(flow, now)
+        if found and found.expires_at - now > _WORTH_REUSING and (not variables or found.variables == variables):
+            return found
         await self.prune()
         await self._rows.put(flow)
         self._record(flow, "flow.begun", "pending")
@@ -133,31 +130,50 @@ class Flows:
         """The link to our page. It may travel through chats and logs: it opens nothing without the person's sign-in."""
         return f"{await self._base_url()}/connect/{flow.id}"
 
+    async def connections_url(self) -> str:
+        """Our page of the person's connections, where they may ask again for what was withheld."""
+        return f"{await self._base_url()}/connections"
+
+    async def mistaken(self, wanted: Connection) -> str:
+        """A sentence for the agent, where the last consent that was to renew this connection came to another account.
+
+        Empty where it did not.
+        """
+        last = await self._rows.find_last(wanted.principal, wanted.id)
+        if last is None or last.connection_id in (None, wanted.id):
+            return ""
+        other = await self._grants.find(wanted.principal, last.connection_id or "")
+        if other is None:
+            return ""
+        mine, theirs = (each.account_label or each.account_id for each in (wanted, other))
+        return f"The last link connected {theirs}, which is kept as an account of its own; {mine} is the one needed. "
+
     async def describe(self, flow_id: str, principal: Principal) -> FlowView:
         """What the page shows, also after the flow has ended. FlowNotFoundError."""
         flow = await self._get(flow_id, principal)
-        return FlowView(
-            id=flow.id,
-            provider=flow.provider,
-            provider_name=self._apps.display_name(flow.provider),
-            kind=flow.kind,
-            client=flow.client,
-            tool=flow.tool,
-            scopes=sorted(flow.scopes),
-            status=flow.status,
-            failure=flow.failure,
-            expires_at=flow.expires_at,
-            return_url=flow.return_url,
+        wanted = await self._grants.find(principal, flow.reconnects) if flow.reconnects else None
+        return view_of(
+            flow,
+            self._apps.display_name(flow.provider),
+            self._apps.find(flow.provider, flow.principal.tenant),
+            self._asked(flow),
+            wanted,
+            await self._grants.find(principal, flow.connection_id) if flow.connection_id else None,
         )
 
-    async def start(self, flow_id: str, principal: Principal) -> Started:
-        """The person pressed Connect. Pressing again makes the former state and browser token worthless."""
+    async def start(self, flow_id: str, principal: Principal, variables: Mapping[str, str] | None = None) -> Started:
+        """The person pressed Connect. Pressing again makes the former state and browser token worthless.
+
+        `variables` is what they filled in. FieldError where a field will not do: the flow stays open.
+        """
         flow = await self._get(flow_id, principal)
         if flow.kind is not CredentialKind.OAUTH2:
-            raise FlowError("This connection takes an API key. Enter it on the page.")
+            raise FlowError("This connection takes an API key or a password. Enter it on the page.")
+        flow = replace(flow, variables=self._filled_in(flow, variables))
         app = await self._apps.get(flow.provider, tenant=flow.principal.tenant, variables=flow.variables)
         redirect_uri = f"{await self._base_url()}/oauth/callback/{flow.provider}"
-        departure = await self._consent.depart(app, flow, redirect_uri)
+        wanted = await self._grants.find(principal, flow.reconnects) if flow.reconnects else None
+        departure = await self._consent.depart(app, flow, redirect_uri, wanted)
         browser, now = Secret(secrets.token_urlsafe(32)), self._clock.now()
         begun = await self._rows.begin(
             flow.id,
@@ -165,6 +181,7 @@ class Flows:
             state_hash=departure.state_hash,
             browser_hash=digest(browser.reveal()),
             sealed_verifier=departure.sealed_verifier,
+            variables=flow.variables,
             now=now,
         )
         if not begun:
@@ -181,17 +198,29 @@ class Flows:
         redirect with an error makes no request to the provider.
         """
         state = query.get("state")
-        flow = await self._rows.consume_state(digest(state), provider_id, self._clock.now()) if state else None
-        if flow is None:
+        if not state:
             raise _not_found()
+        asked = digest(state), provider_id, self._clock.now()
+        browser_hash = digest(browser_token) if browser_token else ""
+        flow = await self._rows.consume_state(*asked, principal=principal, browser_hash=browser_hash)
+        if flow is None:
+            raise await self._refusal(*asked, principal=principal)
         # From here the state is used up, so the flow must reach an end even if this browser is closed now.
-        return await self._detached.run(self._complete(flow, query, browser_token, principal))
+        return await self._detached.run(self._complete(flow, query))
 
-    async def _complete(
-        self, flow: Flow, query: Mapping[str, str], browser_token: str | None, principal: Principal
-    ) -> Flow:
+    async def _refusal(self, state_hash: str, provider: str, now: datetime, *, principal: Principal) -> FlowError:
+        """Why a callback used up nothing. Only the person whose flow it is learns that the browser is the wrong one."""
+        flow = await self._rows.find_state(state_hash, provider, now)
+        if flow is None or not flow.principal.same_person(principal):
+            return _not_found()
+        self._record(flow, "connection.refused", WrongBrowserError.code)
+        return WrongBrowserError(
+            "This is not the browser in which Connect was pressed, so nothing was connected. "
+            "Go on in that browser, or open the link again and stay in one browser."
+        )
+
+    async def _complete(self, flow: Flow, query: Mapping[str, str]) -> Flow:
         try:
-            self._check_person(flow, browser_token, principal)
             app = await self._apps.get(flow.provider, tenant=flow.principal.tenant, variables=flow.variables)
             check_issuer(app, query)
             error = redirect_error(query)
@@ -205,37 +234,47 @@ class Flows:
             self._record(flow, "connection.failed", error.code)
             raise
 
-    def _check_person(self, flow: Flow, browser_token: str | None, principal: Principal) -> None:
-        if not flow.principal.same_person(principal):
-            raise _not_found()
-        returned = digest(browser_token) if browser_token else ""
-        if flow.browser_hash is None or not hmac.compare_digest(returned, flow.browser_hash):
-            raise WrongBrowserError(
-                "This is not the browser in which Connect was pressed, so nothing was connected. "
-                "Open the link again and stay in one browser."
-            )
+    async def submit_key(
+        self,
+        flow_id: str,
+        principal: Principal,
+        api_key: Secret,
+        *,
+        username: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Flow:
+        """Keep an API key, or a password with its user name, that the person typed in.
 
-    async def submit_key(self, flow_id: str, principal: Principal, api_key: Secret) -> Flow:
-        """Keep an API key that the person typed in. A key that cannot be one leaves the flow open."""
+        FieldError where a field will not do: the flow stays open.
+        """
         flow = await self._get(flow_id, principal)
-        if flow.kind is not CredentialKind.API_KEY:
+        if flow.kind is CredentialKind.OAUTH2:
             raise FlowError("This connection is made at the provider. Press Connect.")
-        key = Secret(api_key.reveal().strip())
-        if not _API_KEY.fullmatch(key.reveal()):
-            raise FlowError("That is not an API key: it is empty, too long, or has a space in it. Copy it again.")
-        used = await self._consume(flow)
-        return await self._detached.run(self._keep_key(used, key))
+        flow = replace(flow, variables=self._filled_in(flow, variables))
+        account, tokens = read_typed(flow.kind, api_key, username)
+        await self._consume(flow)
+        return await self._detached.run(self._keep_typed(flow, account, tokens))
 
-    async def _keep_key(self, flow: Flow, key: Secret) -> Flow:
+    async def _keep_typed(self, flow: Flow, account: Account, tokens: TokenSet) -> Flow:
         try:
             connection = await self._grants.put(
-                flow.principal, flow.provider, flow.kind, Account("default"), TokenSet(key)
+                flow.principal, flow.provider, flow.kind, account, tokens, variables=flow.variables
             )
         except GatewayError as error:
             await self._end(flow, FlowStatus.FAILED, failure=error.message)
             self._record(flow, "connection.failed", error.code)
             raise
         return await self._end_connected(flow, connection)
+
+    def _asked(self, flow: Flow) -> Mapping[str, Variable]:
+        """What the person has to fill in. Nothing for an account that is wanted again: its addresses are known."""
+        return {} if flow.reconnects else self._apps.asks(flow.provider, flow.principal.tenant)
+
+    def _filled_in(self, flow: Flow, given: Mapping[str, str] | None) -> Mapping[str, str]:
+        if flow.reconnects:
+            return flow.variables
+        hosts = self._apps.settings(flow.provider, flow.principal.tenant).allowed_hosts
+        return read_variables(self._asked(flow), flow.variables if given is None else given, hosts)
 
     async def decline(self, flow_id: str, principal: Principal) -> Flow:
         """The person said no on our page."""

@@ -7,7 +7,9 @@ Below: store, vault. Above: flows, refresher, broker, connections.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from gateway.clock import Clock
 from gateway.errors import FlowError
@@ -33,6 +35,10 @@ class Grants:
     async def open(self, connection: Connection) -> TokenSet:
         """The tokens of a row. VaultError where they do not open."""
         return await self._vault.open_tokens(connection.sealed, _binding(connection))
+
+    async def find(self, principal: Principal, connection_id: str) -> Connection | None:
+        """The person's connection of that id."""
+        return await self._rows.find_by_id(principal, connection_id)
 
     async def renewed(self, connection: Connection, tokens: TokenSet) -> Connection:
         """The row with other tokens: active, one version on, sealed to it, without lease, doubt and back-off."""
@@ -60,31 +66,47 @@ class Grants:
         account: Account,
         tokens: TokenSet,
         *,
+        requested: frozenset[str] | None = None,
+        variables: Mapping[str, str] | None = None,
         life: Lifespan = FOREVER,
     ) -> Connection:
-        """Keep a fresh grant, whose life is foreseen to be `life`. It is the person's current one at this provider.
+        """Keep a fresh grant, whose life is foreseen to be `life`.
 
-        The same account's row takes the new tokens. Another account gets its own row. `version` is 1 for a new row.
+        `requested` are the scopes that the consent asked for: those granted, unless given.
+
+        The same account's row takes the new tokens, one version on; another account gets a row of its own, of version
+        1. Which one is the person's default is settled by the store, in the same transaction.
         """
+        asked = tokens.scopes if requested is None else requested
         for _ in range(_ATTEMPTS):
-            former = await self._rows.find_account(principal, provider, account.id)
-            if former is not None and await self._is_current(former, kind):
+            former = await self._rows.find_account(principal, provider, kind, account.id)
+            if former is not None:
                 renewed = replace(
                     life.on(await self.renewed(former, tokens)),
-                    kind=kind,
                     account_label=account.label or former.account_label,
+                    requested=former.requested | asked,
+                    variables=variables or former.variables,
                 )
                 kept = await self._rows.replace(renewed, expected_version=former.version)
             else:
-                # A row of an account that was connected before another one: the newest row is the current one.
-                if former is not None:
-                    await self._rows.drop(principal, former.id)
-                renewed = life.on(await self._new(principal, provider, kind, account, tokens))
-                kept = await self._rows.insert(renewed)
-            if kept:
+                made = replace(_new(principal, provider, kind, account, self._clock.now()), requested=asked)
+                made = replace(
+                    life.on(made), scopes=tokens.scopes, expires_at=tokens.expires_at, variables=variables or {}
+                )
+                kept = await self._rows.insert(
+                    replace(made, sealed=await self._vault.seal_tokens(tokens, _binding(made)))
+                )
+            if kept is not None:
                 self.live.forget(principal, provider)
-                return renewed
+                return kept
         raise FlowError("This account is being connected somewhere else at the same time. Start again.")
+
+    async def make_default(self, principal: Principal, connection_id: str) -> Connection | None:
+        """Have calls that name no account use this one. None where the person has no such connection."""
+        chosen = await self._rows.set_default(principal, connection_id)
+        if chosen is not None:
+            self.live.forget(principal, chosen.provider)
+        return chosen
 
     async def drop(self, connection: Connection, revocation: Revocation | None = None) -> bool:
         """Forget the row and its tokens, and leave `revocation` in the outbox. False if it was gone, or has changed."""
@@ -94,29 +116,22 @@ class Grants:
         self.live.forget(connection.principal, connection.provider)
         return dropped
 
-    async def _is_current(self, former: Connection, kind: CredentialKind) -> bool:
-        current = await self._rows.find(former.principal, former.provider, kind)
-        return current is not None and current.id == former.id
 
-    async def _new(
-        self, principal: Principal, provider: str, kind: CredentialKind, account: Account, tokens: TokenSet
-    ) -> Connection:
-        now = self._clock.now()
-        connection = Connection(
-            id=secrets.token_hex(16),
-            principal=principal,
-            provider=provider,
-            kind=kind,
-            account_id=account.id,
-            account_label=account.label,
-            scopes=tokens.scopes,
-            status=ConnectionStatus.ACTIVE,
-            sealed=b"",
-            created_at=now,
-            updated_at=now,
-            expires_at=tokens.expires_at,
-        )
-        return replace(connection, sealed=await self._vault.seal_tokens(tokens, _binding(connection)))
+def _new(principal: Principal, provider: str, kind: CredentialKind, account: Account, now: datetime) -> Connection:
+    """A row that has no tokens yet."""
+    return Connection(
+        id=secrets.token_hex(16),
+        principal=principal,
+        provider=provider,
+        kind=kind,
+        account_id=account.id,
+        account_label=account.label,
+        scopes=frozenset(),
+        status=ConnectionStatus.ACTIVE,
+        sealed=b"",
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _binding(connection: Connection) -> Binding:

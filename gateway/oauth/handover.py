@@ -21,8 +21,8 @@ class Handover:
         self._clock = clock
 
     async def find_connection(self, principal: Principal, provider: str) -> Connection | None:
-        """The person's usable connection there, OAuth before API key; its tokens stay sealed."""
-        for kind in (CredentialKind.OAUTH2, CredentialKind.API_KEY):
+        """The person's default connection there if it can be used, OAuth before API key; its tokens stay sealed."""
+        for kind in (CredentialKind.OAUTH2, CredentialKind.API_KEY, CredentialKind.BASIC):
             found = await self._rows.find(principal, provider, kind)
             if found is not None and found.status is ConnectionStatus.ACTIVE:
                 return found

@@ -59,7 +59,7 @@ class Accounts:
         self._keys: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
 
     async def identify(
-        self, app: ProviderApp, answer: TokenAnswer, nonce: str, known: Mapping[str, str] | None = None
+        self, app: ProviderApp, answer: TokenAnswer, nonce: str | None, known: Mapping[str, str] | None = None
     ) -> Account:
         """The account behind a grant. `known` are extras from elsewhere, such as the redirect.
 
@@ -78,7 +78,7 @@ class Accounts:
             return Account(extras=extras)
         return Account(":".join(part for part in parts if part), _label(identity, claims, extras), extras)
 
-    async def _claims(self, app: ProviderApp, answer: TokenAnswer, nonce: str) -> Any:
+    async def _claims(self, app: ProviderApp, answer: TokenAnswer, nonce: str | None) -> Any:
         """The source's own JSON: claims as a rule, a list where the source lists accounts."""
         provider = app.provider
         match provider.identity.source if provider.identity else None:
@@ -137,7 +137,7 @@ class Accounts:
         more = await self._userinfo(app, answer)
         return {**more, **claims} if more.get("sub") == claims.get("sub") else claims
 
-    async def _id_token(self, app: ProviderApp, id_token: Secret, nonce: str) -> Mapping[str, Any]:
+    async def _id_token(self, app: ProviderApp, id_token: Secret, nonce: str | None) -> Mapping[str, Any]:
         for fresh in (False, True):  # a key we do not know yet may have been added since
             keys = await self._key_set(app, fresh=fresh)
             if keys is None:
@@ -153,7 +153,7 @@ class Accounts:
             return self._checked(app, claims, nonce)
         return {}
 
-    def _checked(self, app: ProviderApp, claims: dict[str, Any], nonce: str) -> Mapping[str, Any]:
+    def _checked(self, app: ProviderApp, claims: dict[str, Any], nonce: str | None) -> Mapping[str, Any]:
         issuer = expected_issuer(app.provider.issuer, claims)
         rules = jwt.JWTClaimsRegistry(
             now=int(self._clock.now().timestamp()),
@@ -162,7 +162,7 @@ class Accounts:
             aud={"essential": True, "value": app.client_id},
             sub={"essential": True},
             exp={"essential": True},
-            nonce={"essential": True, "value": nonce},
+            nonce={"essential": True, "value": nonce} if nonce is not None else {"essential": False},
         )
         try:
             rules.validate(claims)

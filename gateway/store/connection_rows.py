@@ -6,7 +6,10 @@ here: renewing tokens (`gateway.store.lease_rows`), or opening what is sealed (`
 
 from __future__ import annotations
 
-from sqlalchemy import Select, and_, bindparam, delete, select, update
+import json
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, Insert, Select, Update, and_, bindparam, delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.engine import Engines
@@ -18,6 +21,8 @@ _FREE = {
     "lease_owner": None, "lease_until": None, "refresh_started_at": None, "refresh_not_before": None, "failures": 0,
 }  # fmt: skip
 _IDENTITY = frozenset({"id", "tenant", "issuer", "subject", "provider", "account_id", "created_at"})
+_KEPT = _IDENTITY | {"is_default"}
+"""What new tokens leave alone."""
 
 # Asked on every tool call, and built only once: building it costs as much as running it.
 _CURRENT = (
@@ -26,9 +31,12 @@ _CURRENT = (
         *(_columns[name] == bindparam(name) for name in ("tenant", "issuer", "subject", "provider", "kind")),
         _columns.status != ConnectionStatus.REVOKED,
     )
-    .order_by((_columns.status == ConnectionStatus.ACTIVE).desc(), _columns.created_at.desc(), _columns.id)
+    .order_by(_columns.is_default.desc(), _columns.created_at, _columns.id)
     .limit(1)
 )
+_GROUP = ("tenant", "issuer", "subject", "provider", "kind")
+"""Among the connections that agree in these, one is the default."""
+_WITHOUT_TOKENS = [column for column in _columns if column.name != "sealed"]
 
 
 class ConnectionRows:
@@ -38,16 +46,15 @@ class ConnectionRows:
         self._engines = engines
 
     async def find(self, principal: Principal, provider: str, kind: CredentialKind) -> Connection | None:
-        """The one to use for a call: an active one before one that needs reauthorization, the newest first.
-
-        Never a revoked one.
-        """
+        """The default: the one to use for a call that names no account. It may need reauthorization."""
         rows = await self._engines.rows(_CURRENT, person(principal) | {"provider": provider, "kind": kind})
         return from_row(Connection, rows[0]) if rows else None
 
-    async def find_account(self, principal: Principal, provider: str, account_id: str) -> Connection | None:
+    async def find_account(
+        self, principal: Principal, provider: str, kind: CredentialKind, account_id: str
+    ) -> Connection | None:
         """The person's connection to this very account, whatever its status."""
-        account = and_(_columns.provider == provider, _columns.account_id == account_id)
+        account = and_(_columns.provider == provider, _columns.kind == kind, _columns.account_id == account_id)
         return await self._first(select(CONNECTIONS).where(belongs_to(CONNECTIONS, principal), account))
 
     async def find_by_id(self, principal: Principal, connection_id: str) -> Connection | None:
@@ -64,28 +71,47 @@ class ConnectionRows:
         )
         return [from_row(Connection, row) for row in rows]
 
-    async def insert(self, connection: Connection) -> bool:
-        """False if the person has a connection to this account already; that one is left as it was."""
-        statement = self._engines.insert(CONNECTIONS).values(to_columns(connection)).on_conflict_do_nothing()
-        return await self._engines.change(statement) == 1
+    async def list_accounts(self, principal: Principal) -> list[Connection]:
+        """The person's connections that can be used now, the default first. Without their tokens: `sealed` is empty."""
+        rows = await self._engines.rows(
+            select(*_WITHOUT_TOKENS)
+            .where(belongs_to(CONNECTIONS, principal), _columns.status == ConnectionStatus.ACTIVE)
+            .order_by(_columns.is_default.desc(), _columns.created_at, _columns.id)
+        )
+        return [from_row(Connection, {**row, "sealed": b""}) for row in rows]
 
-    async def replace(self, connection: Connection, *, expected_version: int) -> bool:
+    async def insert(self, connection: Connection) -> Connection | None:
+        """Store a new connection: as the default if the person has none at this provider, or one that has ended.
+
+        None if the person has a connection to this account already; that one is left as it was.
+        """
+        values = to_columns(replace(connection, is_default=False))
+        return await self._keep(connection, self._engines.insert(CONNECTIONS).values(values).on_conflict_do_nothing())
+
+    async def set_default(self, principal: Principal, connection_id: str) -> Connection | None:
+        """Make this the person's default at its provider. None if they have no such connection."""
+        found = await self.find_by_id(principal, connection_id)
+        if found is None:
+            return None
+
+        async def write(transaction: AsyncConnection) -> bool:
+            there = (await transaction.execute(select(_columns.id).where(_columns.id == connection_id))).first()
+            if there is not None:
+                former = update(CONNECTIONS).where(_same_group(found), _columns.is_default).values(is_default=False)
+                await transaction.execute(former)
+                await transaction.execute(_make_default(_columns.id == connection_id))
+            return there is not None
+
+        chosen = await self._engines.in_turn(_turn(found), write)
+        return replace(found, is_default=True) if chosen else None
+
+    async def replace(self, connection: Connection, *, expected_version: int) -> Connection | None:
         """Put a person's new grant for the same account in the place of the former; ends a lease and a back-off.
 
-        False if the row is gone, is another account's, or has another version than expected: read it again.
+        It becomes the default where the person's default has ended. None if the row is gone, is another account's, or
+        has another version than expected: read it again.
         """
-        if connection.version <= expected_version:
-            raise ValueError("new tokens need a new version: they are sealed to it")
-        columns = to_columns(connection) | _FREE
-        statement = (
-            update(CONNECTIONS)
-            .where(
-                *(_columns[name] == columns[name] for name in _IDENTITY - {"created_at"}),
-                _columns.version == expected_version,
-            )
-            .values({name: value for name, value in columns.items() if name not in _IDENTITY})
-        )
-        return await self._engines.change(statement) == 1
+        return await self._keep(connection, _renewal(connection, expected_version))
 
     async def drop(
         self,
@@ -97,19 +123,28 @@ class ConnectionRows:
     ) -> bool:
         """Forget the connection and its tokens. False if there was none, or none of this version.
 
+        If it was the default, the person's oldest connection there that works takes its place, else their oldest.
         `revocation` goes into the outbox in the same transaction: what was forgotten here will be ended there.
         """
-        which = [belongs_to(CONNECTIONS, principal), _columns.id == connection_id]
+        found = await self.find_by_id(principal, connection_id)
+        if found is None:
+            return False
+        this = and_(belongs_to(CONNECTIONS, principal), _columns.id == connection_id)
         if version is not None:
-            which.append(_columns.version == version)
+            this = and_(this, _columns.version == version)
 
         async def write(transaction: AsyncConnection) -> bool:
-            dropped = (await transaction.execute(delete(CONNECTIONS).where(*which))).rowcount == 1
-            if dropped and revocation is not None:
+            statement = delete(CONNECTIONS).where(this).returning(_columns.is_default)
+            was_default = (await transaction.execute(statement)).scalar_one_or_none()
+            if was_default is None:
+                return False
+            if was_default:
+                await transaction.execute(_make_default(_columns.id == _oldest(found).scalar_subquery()))
+            if revocation is not None:
                 await transaction.execute(self._engines.insert(REVOCATIONS).values(to_columns(revocation)))
-            return dropped
+            return True
 
-        return await self._engines.in_turn(f"drop {connection_id}", write)
+        return await self._engines.in_turn(_turn(found), write)
 
     async def list_tenants_of(self, provider: str, account_id: str, *, but: str) -> list[str]:
         """In which tenants somebody has a connection to this account, other than the one with the id `but`."""
@@ -120,6 +155,63 @@ class ConnectionRows:
         )
         return [row["tenant"] for row in rows]
 
+    async def _keep(self, connection: Connection, statement: Insert | Update) -> Connection | None:
+        """Write the row and settle which one is the default, in one transaction. None where there was no such row."""
+
+        async def write(transaction: AsyncConnection) -> Connection | None:
+            if (await transaction.execute(statement)).rowcount != 1:
+                return None
+            return replace(connection, is_default=await _take_over(transaction, connection))
+
+        return await self._engines.in_turn(_turn(connection), write)
+
     async def _first(self, statement: Select[tuple[object, ...]]) -> Connection | None:
         rows = await self._engines.rows(statement)
         return from_row(Connection, rows[0]) if rows else None
+
+
+def _renewal(connection: Connection, expected_version: int) -> Update:
+    if connection.version <= expected_version:
+        raise ValueError("new tokens need a new version: they are sealed to it")
+    columns = to_columns(connection) | _FREE
+    return (
+        update(CONNECTIONS)
+        .where(
+            *(_columns[name] == columns[name] for name in _IDENTITY - {"created_at"}),
+            _columns.version == expected_version,
+        )
+        .values({name: value for name, value in columns.items() if name not in _KEPT})
+    )
+
+
+def _same_group(connection: Connection) -> ColumnElement[bool]:
+    columns = to_columns(connection)
+    return and_(*(_columns[name] == columns[name] for name in _GROUP))
+
+
+def _turn(connection: Connection) -> str:
+    """Whoever settles which one of a group is the default takes turns."""
+    return f"default {json.dumps([to_columns(connection)[name] for name in _GROUP])}"
+
+
+async def _take_over(transaction: AsyncConnection, connection: Connection) -> bool:
+    """Make this row the default, unless another one is that works. Whether it is."""
+    ended = and_(_columns.is_default, _columns.id != connection.id, _columns.status != ConnectionStatus.ACTIVE)
+    await transaction.execute(update(CONNECTIONS).where(_same_group(connection), ended).values(is_default=False))
+    others = CONNECTIONS.alias()
+    group = and_(*(others.c[name] == _columns[name] for name in _GROUP))
+    unrivalled = ~exists().where(group, others.c.is_default, others.c.id != connection.id)
+    this = _columns.id == connection.id
+    changed = await transaction.execute(_make_default(and_(this, unrivalled)))
+    return changed.rowcount == 1
+
+
+def _make_default(which: ColumnElement[bool]) -> Update:
+    return update(CONNECTIONS).where(which).values(is_default=True)
+
+
+def _oldest(of_group: Connection) -> Select[tuple[str]]:
+    """The oldest of the group that works, else the oldest."""
+    works_first = (_columns.status == ConnectionStatus.ACTIVE).desc()
+    order = (works_first, _columns.created_at, _columns.id)
+    return select(_columns.id).where(_same_group(of_group)).order_by(*order).limit(1)

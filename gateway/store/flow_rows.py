@@ -6,15 +6,17 @@ Not here: who may continue a Flow (`gateway.oauth.flows`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from gateway.store.engine import Engines
 from gateway.store.tables import FLOWS, belongs_to, from_row, to_columns
-from gateway.types import CredentialKind, Flow, FlowStatus, Principal
+from gateway.types import Flow, FlowStatus, Principal
 
 _columns = FLOWS.c
+_PURPOSE = ("provider", "kind", "scopes", "tool", "return_url", "reconnects", "another")
 
 
 class FlowRows:
@@ -32,29 +34,37 @@ class FlowRows:
         rows = await self._engines.rows(select(FLOWS).where(_columns.id == flow_id))
         return from_row(Flow, rows[0]) if rows else None
 
-    async def find_pending(  # noqa: PLR0917 - together they are the purpose of a Flow
-        self,
-        principal: Principal,
-        provider: str,
-        kind: CredentialKind,
-        scopes: frozenset[str],
-        tool: str | None,
-        now: datetime,
-    ) -> Flow | None:
+    async def find_pending(self, wanted: Flow, now: datetime) -> Flow | None:
         """The person's newest Flow for the very same purpose that can still be completed."""
         rows = await self._engines.rows(
             select(FLOWS)
             .where(
-                belongs_to(FLOWS, principal),
-                _columns.provider == provider,
-                _columns.kind == kind,
-                _columns.scopes == scopes,
-                _columns.tool.is_not_distinct_from(tool),
+                belongs_to(FLOWS, wanted.principal),
+                *(_columns[name].is_not_distinct_from(getattr(wanted, name)) for name in _PURPOSE),
                 _open(now),
             )
             .order_by(_columns.created_at.desc(), _columns.id)
             .limit(1)
         )
+        return from_row(Flow, rows[0]) if rows else None
+
+    async def find_last(self, principal: Principal, reconnects: str) -> Flow | None:
+        """The person's newest Flow that was to renew this connection and came to an account."""
+        rows = await self._engines.rows(
+            select(FLOWS)
+            .where(
+                belongs_to(FLOWS, principal),
+                _columns.reconnects == reconnects,
+                _columns.status == FlowStatus.CONNECTED,
+            )
+            .order_by(_columns.created_at.desc(), _columns.id)
+            .limit(1)
+        )
+        return from_row(Flow, rows[0]) if rows else None
+
+    async def find_state(self, state_hash: str, provider: str, now: datetime) -> Flow | None:
+        """The Flow that this state began at this provider, while it can still be completed."""
+        rows = await self._engines.rows(select(FLOWS).where(_began(state_hash, provider), _open(now)))
         return from_row(Flow, rows[0]) if rows else None
 
     async def begin(
@@ -66,6 +76,7 @@ class FlowRows:
         browser_hash: str,
         sealed_verifier: bytes,
         now: datetime,
+        variables: Mapping[str, str] | None = None,
     ) -> bool:
         """Note that the person pressed Connect. Pressing again makes the former state worthless.
 
@@ -79,16 +90,21 @@ class FlowRows:
                 state_hash=state_hash,
                 browser_hash=browser_hash,
                 sealed_verifier=sealed_verifier,
+                variables=variables or {},
             )
         )
         return await self._engines.change(statement) == 1
 
-    async def consume_state(self, state_hash: str, provider: str, now: datetime) -> Flow | None:
-        """Use up the Flow that this state began: of any number of callers, one gets it.
+    async def consume_state(
+        self, state_hash: str, provider: str, now: datetime, *, principal: Principal, browser_hash: str
+    ) -> Flow | None:
+        """Use up the Flow that this state began, in this person's browser: of any number of callers, one gets it.
 
-        None if it is unknown, expired, used, or was begun for another provider (RFC 9700, section 4.4.2).
+        None if it is unknown, expired, used, somebody else's, was begun in another browser, or for another provider
+        (RFC 9700, section 4.4.2). Then nothing is used up.
         """
-        return await self._consume(and_(_columns.state_hash == state_hash, _columns.provider == provider), now)
+        theirs = and_(belongs_to(FLOWS, principal), _columns.browser_hash == browser_hash)
+        return await self._consume(and_(_began(state_hash, provider), theirs), now)
 
     async def consume(self, flow_id: str, now: datetime) -> Flow | None:
         """Use up a Flow by its id, for a credential that is typed in. None as for `consume_state`."""
@@ -113,6 +129,10 @@ class FlowRows:
             update(FLOWS).where(which, _open(now)).values(consumed_at=now).returning(*_columns)
         )
         return from_row(Flow, row) if row else None
+
+
+def _began(state_hash: str, provider: str) -> ColumnElement[bool]:
+    return and_(_columns.state_hash == state_hash, _columns.provider == provider)
 
 
 def _open(now: datetime) -> ColumnElement[bool]:

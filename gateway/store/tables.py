@@ -13,7 +13,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Index, MetaData, RowMapping, Table, Text, UniqueConstraint, and_
+from sqlalchemy import ColumnElement, Index, MetaData, RowMapping, Table, Text, UniqueConstraint, and_, text
 from sqlmodel import Field, SQLModel
 
 from gateway.store.column_types import Label, Scopes, Texts, UtcTime, Word
@@ -47,6 +47,16 @@ class ConnectionRow(PersonalRow, table=True):
     __tablename__ = "connections"
     __table_args__ = (
         UniqueConstraint(*_PERSON, "provider", "account_id", name="connections_account"),
+        # At most one default for each person, provider and kind, whoever writes at the same time.
+        Index(
+            "connections_default",
+            *_PERSON,
+            "provider",
+            "kind",
+            unique=True,
+            sqlite_where=text("is_default = 1"),
+            postgresql_where=text("is_default"),
+        ),
         Index("connections_renewal", "renew_at"),
         Index("connections_warning", "warn_at"),
     )
@@ -133,6 +143,7 @@ class FlowRow(PersonalRow, table=True):
     sealed_verifier: bytes | None = Field(repr=False)
     consumed_at: datetime | None = Field(sa_type=UtcTime)
     reconnects: str | None = Field(sa_type=Text)
+    another: bool
     variables: str = Field(sa_type=Texts)
 
 

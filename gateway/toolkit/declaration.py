@@ -35,7 +35,13 @@ _KINDS = {
     "oauth": CredentialKind.OAUTH2,
     "apikey": CredentialKind.API_KEY,
     "key": CredentialKind.API_KEY,
+    "basic": CredentialKind.BASIC,
+    "basicauth": CredentialKind.BASIC,
+    "clientcredentials": CredentialKind.CLIENT_CREDENTIALS,
+    "serviceaccount": CredentialKind.SERVICE_ACCOUNT,
 }
+
+_SPELLED = ("OAuth2", "apiKey", "basic", "client_credentials", "service_account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +178,7 @@ def _requirement(declaration: Declaration) -> Requirement | None:
         spelled = "api_key" if declaration.auth_with == "api_key" else "oauth2"
     kind = _KINDS.get(re.sub(r"[^a-z0-9]", "", spelled.lower()))
     if kind is None:
-        raise RegistrationError(f'auth_type="{spelled}" is not known. Write auth_type="OAuth2" or auth_type="apiKey".')
+        raise RegistrationError(f'auth_type="{spelled}" is not known. Write one of {", ".join(_SPELLED)}.')
     if not all(isinstance(scope, str) and scope for scope in scopes):
         raise RegistrationError('scopes is a list of names, such as scopes=["crm.objects.contacts.read"].')
     return Requirement(provider.lower(), kind, frozenset(scopes))

@@ -19,6 +19,7 @@ from gateway.audit import AuditLog
 from gateway.clock import MovableClock
 from gateway.oauth.apps import Apps, ProviderSettings
 from gateway.oauth.broker import Broker
+from gateway.oauth.choice import Choice
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.connections import Connections
 from gateway.oauth.consent import Consent
@@ -28,6 +29,8 @@ from gateway.oauth.grants import Grants
 from gateway.oauth.http import ProviderTransport
 from gateway.oauth.identity import Account, Accounts
 from gateway.oauth.live_tokens import LiveTokens
+from gateway.oauth.overview import Overview
+from gateway.oauth.own_access import OwnAccess
 from gateway.oauth.refresher import Refresher
 from gateway.oauth.revocations import Revocations
 from gateway.providers.catalogue import Catalogue
@@ -67,6 +70,7 @@ class House:
         self, store: Store, vault: Vault, clock: MovableClock, tables: Mapping[str, Any], settings: ProviderSettings
     ) -> None:
         self.store, self.vault, self.clock = store, vault, clock
+        self.base_url = BASE_URL
         self.transport = ProviderTransport()
         self.audit = AuditLog(store.audit.append, clock)
         self.client = OAuthClient(self.transport, clock)
@@ -81,13 +85,21 @@ class House:
             consent=Consent(self.client, accounts, self.grants, vault, clock),
             audit=self.audit,
             clock=clock,
-            base_url=_base_url,
+            base_url=self._where,
         )
         self.refresher = Refresher(
             store.leases, self.grants, apps=self.apps, client=self.client, audit=self.audit, clock=clock
         )
+        self.own = OwnAccess(self.apps, self.client, clock)
+        self.choice = Choice(store.connections, self.live, clock)
         self.broker = Broker(
-            store.connections, self.grants, flows=self.flows, apps=self.apps, refresher=self.refresher, clock=clock
+            self.choice,
+            self.grants,
+            own=self.own,
+            flows=self.flows,
+            apps=self.apps,
+            refresher=self.refresher,
+            clock=clock,
         )
         self.revocations = Revocations(
             store.revocations,
@@ -102,8 +114,15 @@ class House:
             store.connections, self.grants, apps=self.apps, revocations=self.revocations, audit=self.audit
         )
 
+        self.overview = Overview(store.connections, self.grants, flows=self.flows, apps=self.apps, audit=self.audit)
+
+    async def _where(self) -> str:
+        return self.base_url
+
     async def close(self) -> None:
         await self.refresher.close()
+        await self.choice.close()
+        await self.own.close()
         await self.flows.close()
         await self.connections.close()
         await self.revocations.close()
@@ -138,6 +157,7 @@ class House:
 
     async def hold(self, *scopes: str, life: timedelta | None = timedelta(hours=1), **more: Any) -> Connection:
         """A connection with made-up tokens, as if it had been made just now."""
+        variables = more.pop("variables", None)
         tokens = TokenSet(
             Secret(more.pop("access", "old-access-token")),
             more.pop("refresh", Secret("old-refresh-token")),
@@ -145,7 +165,9 @@ class House:
             frozenset(scopes),
             more.pop("extras", {}),
         )
-        return await self.grants.put(ALICE, "acme", CredentialKind.OAUTH2, Account("account-1", "alice"), tokens)
+        return await self.grants.put(
+            ALICE, "acme", CredentialKind.OAUTH2, Account("account-1", "alice"), tokens, variables=variables
+        )
 
     async def row(self) -> Connection:
         [connection] = await self.store.connections.list_all(ALICE)
@@ -158,12 +180,8 @@ class Returned:
     browser: str
 
 
-def call_of(principal: Principal = ALICE) -> Call:
-    return Call(principal, Client("test host"), "tool", {}, "call-1", NullChannel())
-
-
-async def _base_url() -> str:
-    return BASE_URL
+def call_of(principal: Principal = ALICE, account: str | None = None) -> Call:
+    return Call(principal, Client("test host"), "tool", {}, "call-1", NullChannel(), account)
 
 
 @pytest.fixture

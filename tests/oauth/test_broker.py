@@ -61,8 +61,7 @@ async def test_what_a_tool_gets_is_the_access_token_and_never_the_refresh_token(
 
 
 async def test_a_scope_that_was_not_granted_is_asked_for_beside_those_that_were(house, server):
-    server.behaviour.denied_scopes = frozenset({"contacts.write"})
-    await house.connect("contacts.read", "contacts.write")
+    await house.connect("contacts.read")
     outcome = await house.credential("contacts.write")
     assert isinstance(outcome, NeedsConnection)
     assert "has not granted contacts.write" in outcome.message

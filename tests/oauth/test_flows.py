@@ -236,12 +236,15 @@ async def test_connecting_the_same_account_again_replaces_its_tokens(house):
     assert "connection.replaced" in await house.actions()
 
 
-async def test_the_account_connected_last_is_the_current_one_also_when_it_is_an_old_one(house, clock):
-    for user in ("alice", "bob", "alice"):
+async def test_the_first_account_stays_the_default_whichever_is_connected_after_it(house, clock):
+    for user in ("alice", "bob", "alice", "bob"):
         clock.advance(timedelta(seconds=1))
         await house.connect(user=user)
-        assert (await house.credential()).account == f"{user}@example.com"
-    assert len(await house.connections.list(ALICE)) == 2
+        assert (await house.credential()).account == "alice@example.com"
+    found = {row.account_label: row for row in await house.connections.list(ALICE)}
+    assert {label: (row.version, row.is_default) for label, row in found.items()} == {
+        "alice@example.com": (2, True), "bob@example.com": (2, False),
+    }  # fmt: skip
 
 
 async def test_people_do_not_see_each_others_connections(house):

@@ -41,7 +41,8 @@ async def contend(store: Store, connection_id: str, state_hash: str, name: str) 
         return store.leases.claim(connection, owner=owner, now=NOW, until=until)
 
     leases = await asyncio.gather(*(claim() for _ in range(50)))
-    flows = await asyncio.gather(*(store.flows.consume_state(state_hash, "acme", NOW) for _ in range(50)))
+    right = {"principal": Principal("issuer", "anna"), "browser_hash": "browser"}
+    flows = await asyncio.gather(*(store.flows.consume_state(state_hash, "acme", NOW, **right) for _ in range(50)))
     marks = await asyncio.gather(*(store.marks.put_if_absent(name, secrets.token_bytes(8)) for _ in range(5)))
     return {
         "leases": 50 - leases.count(None),

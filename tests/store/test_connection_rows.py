@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,6 +33,7 @@ def connection(connection_id: str = "c1", **changes: Any) -> Connection:
         created_at=NOW,
         updated_at=NOW,
         expires_at=NOW + timedelta(hours=1, microseconds=7),
+        is_default=True,
     )
     return dataclasses.replace(made, **changes)
 
@@ -96,24 +98,126 @@ async def test_an_account_belongs_to_the_person_and_provider_it_is_named_with(st
     ):
         assert await store.connections.insert(other)
 
-    assert await store.connections.find_account(ANNA, "acme", "a") == one
+    assert await store.connections.find_account(ANNA, "acme", OAUTH2, "a") == dataclasses.replace(one, is_default=False)
 
 
-async def test_a_call_gets_the_active_connection_before_one_that_needs_reauthorization(store: Store) -> None:
-    await store.connections.insert(connection("c1"))
-    await store.connections.insert(connection("c2", status=ConnectionStatus.NEEDS_REAUTH, created_at=LATER))
-
-    assert await store.connections.find(ANNA, "acme", OAUTH2) == connection("c1")
-
-
-async def test_a_call_gets_the_newest_connection(store: Store) -> None:
-    for number in (1, 3, 2):
+async def test_a_call_gets_the_default_and_not_the_newest_connection(store: Store) -> None:
+    for number in (2, 1, 3):
         await store.connections.insert(connection(f"c{number}", created_at=NOW + timedelta(seconds=number)))
+
+    assert await default_of(store) == ["c2"]
+    found = await store.connections.find(ANNA, "acme", OAUTH2)
+    assert found is not None
+    assert found.id == "c2"
+
+
+async def test_a_default_that_needs_reauthorization_is_not_silently_left_for_another_account(store: Store) -> None:
+    await store.connections.insert(connection("c1"))
+    await store.connections.insert(connection("c2"))
+    assert await store.leases.give_up(await stored(store), reason="It is over.", now=LATER)
 
     found = await store.connections.find(ANNA, "acme", OAUTH2)
 
     assert found is not None
-    assert found.id == "c3"
+    assert (found.id, found.status) == ("c1", ConnectionStatus.NEEDS_REAUTH)
+
+
+async def default_of(store: Store) -> list[str]:
+    return [row.id for row in await store.connections.list_all(ANNA) if row.is_default]
+
+
+async def test_an_account_connected_in_the_place_of_a_default_that_has_ended_takes_it_over(store: Store) -> None:
+    await store.connections.insert(connection("c1", status=ConnectionStatus.NEEDS_REAUTH))
+
+    kept = await store.connections.insert(connection("c2"))
+
+    assert kept is not None
+    assert kept.is_default
+    assert await default_of(store) == ["c2"]
+
+
+async def test_an_account_connected_again_takes_over_from_a_default_that_has_ended(store: Store) -> None:
+    await store.connections.insert(connection("c1", status=ConnectionStatus.NEEDS_REAUTH))
+    await store.connections.insert(connection("c2", status=ConnectionStatus.NEEDS_REAUTH))
+    assert await default_of(store) == ["c2"]
+
+    again = renewed(connection("c1"), status=ConnectionStatus.ACTIVE)
+    await store.connections.replace(again, expected_version=1)
+
+    assert await default_of(store) == ["c1"]
+
+
+async def test_an_account_connected_again_leaves_a_working_default_alone(store: Store) -> None:
+    await store.connections.insert(connection("c1"))
+    await store.connections.insert(connection("c2"))
+
+    for number, version in (("c1", 1), ("c2", 1), ("c1", 2)):
+        row = await stored(store, number)
+        assert await store.connections.replace(renewed(row), expected_version=version)
+
+    assert await default_of(store) == ["c1"]
+
+
+async def test_a_person_chooses_their_default_and_nobody_elses(store: Store) -> None:
+    for made in (connection("c1"), connection("c2"), connection("c3", principal=BERND), connection("c4", provider="b")):
+        await store.connections.insert(made)
+
+    chosen = await store.connections.set_default(ANNA, "c2")
+
+    assert chosen is not None
+    assert (chosen.id, chosen.is_default) == ("c2", True)
+    assert await default_of(store) == ["c2", "c4"]
+    assert await store.connections.set_default(ANNA, "c3") is None
+    assert await store.connections.set_default(ANNA, "c0") is None
+    assert await default_of(store) == ["c2", "c4"]
+
+
+async def test_the_default_passes_on_when_it_is_dropped(store: Store) -> None:
+    later = {"created_at": LATER}
+    for made in (
+        connection("c1"),
+        connection("c2", status=ConnectionStatus.NEEDS_REAUTH),
+        connection("c4", **later),
+        connection("c3"),
+    ):
+        await store.connections.insert(made)
+
+    await store.connections.drop(ANNA, "c4")
+    assert await default_of(store) == ["c1"]
+    await store.connections.drop(ANNA, "c1")
+    assert await default_of(store) == ["c3"]
+    await store.connections.drop(ANNA, "c3")
+    assert await default_of(store) == ["c2"]
+    await store.connections.drop(ANNA, "c2")
+    assert await store.connections.list_all(ANNA) == []
+
+
+async def test_however_many_accounts_are_connected_and_chosen_at_once_there_is_one_default(store: Store) -> None:
+    made = [connection(f"c{number}") for number in range(12)]
+
+    async def keep(one: Connection) -> None:
+        while await store.connections.insert(one) is None:
+            pass
+
+    await asyncio.gather(*map(keep, made))
+    assert len(await default_of(store)) == 1
+    await asyncio.gather(*(store.connections.set_default(ANNA, one.id) for one in made))
+    assert len(await default_of(store)) == 1
+
+
+async def test_the_accounts_to_choose_from_are_those_that_work_the_default_first(store: Store) -> None:
+    for made in (
+        connection("c1"),
+        connection("c2", status=ConnectionStatus.NEEDS_REAUTH),
+        connection("c3"),
+        connection("c4", principal=BERND),
+    ):
+        await store.connections.insert(made)
+    await store.connections.set_default(ANNA, "c3")
+
+    found = await store.connections.list_accounts(ANNA)
+
+    assert [(account.id, account.sealed) for account in found] == [("c3", b""), ("c1", b"")]
 
 
 async def test_a_call_gets_one_that_needs_reauthorization_when_there_is_no_other(store: Store) -> None:

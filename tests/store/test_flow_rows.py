@@ -47,8 +47,14 @@ async def begin(store: Store, flow_id: str = "f1", state_hash: str = "state", no
 
 
 async def pending(store: Store, **changes: Any) -> Flow | None:
-    purpose: dict[str, Any] = {"principal": ANNA, "provider": "acme", "kind": OAUTH2, "scopes": SCOPES}
-    return await store.flows.find_pending(**purpose | {"tool": "get_contacts", "now": NOW} | changes)
+    now = changes.pop("now", NOW)
+    return await store.flows.find_pending(flow("wanted", **changes), now)
+
+
+async def consume(store: Store, state_hash: str = "state", provider: str = "acme", **changes: Any) -> Flow | None:
+    """As the right person in the right browser."""
+    given = {"now": NOW, "principal": ANNA, "browser_hash": f"browser of {state_hash}"} | changes
+    return await store.flows.consume_state(state_hash, provider, **given)
 
 
 async def test_a_flow_comes_back_as_it_was_stored(store: Store) -> None:
@@ -94,6 +100,9 @@ async def test_a_pending_flow_for_no_tool_is_found_by_no_tool_alone(store: Store
         {"kind": CredentialKind.API_KEY},
         {"scopes": frozenset({"read"})},
         {"tool": "another"},
+        {"return_url": "https://app.example/back"},
+        {"reconnects": "c1"},
+        {"another": True},
         {"now": LATER},
     ],
 )
@@ -130,8 +139,8 @@ async def test_pressing_connect_again_makes_the_former_state_worthless(store: St
     await begin(store, state_hash="first")
     await begin(store, state_hash="second")
 
-    assert await store.flows.consume_state("first", "acme", NOW) is None
-    assert await store.flows.consume_state("second", "acme", NOW) is not None
+    assert await consume(store, "first", "acme") is None
+    assert await consume(store, "second", "acme") is not None
 
 
 async def test_a_flow_cannot_be_begun_when_unknown_expired_used_or_finished(store: Store) -> None:
@@ -150,11 +159,11 @@ async def test_a_state_gives_its_flow_once(store: Store) -> None:
     await store.flows.put(flow())
     await begin(store)
 
-    used = await store.flows.consume_state("state", "acme", NOW)
+    used = await consume(store)
 
     assert used is not None
     assert (used.id, used.consumed_at, used.sealed_verifier) == ("f1", NOW, b"\x00verifier")
-    assert await store.flows.consume_state("state", "acme", NOW) is None
+    assert await consume(store) is None
 
 
 async def test_a_state_is_worthless_at_another_provider_and_stays_good_at_its_own(store: Store) -> None:
@@ -162,18 +171,51 @@ async def test_a_state_is_worthless_at_another_provider_and_stays_good_at_its_ow
     await store.flows.put(flow())
     await begin(store)
 
-    assert await store.flows.consume_state("state", "mallory", NOW) is None
-    assert await store.flows.consume_state("state", "acme", NOW) is not None
+    assert await consume(store, "state", "mallory") is None
+    assert await consume(store) is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"browser_hash": "browser of another"},
+        {"browser_hash": ""},
+        {"principal": BERND},
+        {"principal": dataclasses.replace(ANNA, tenant="t")},
+    ],
+)
+async def test_a_state_is_worthless_in_another_browser_and_stays_good_in_its_own(
+    store: Store, changes: dict[str, Any]
+) -> None:
+    await store.flows.put(flow())
+    await begin(store)
+
+    assert await consume(store, **changes) is None
+    assert await consume(store) is not None
+
+
+async def test_the_last_flow_that_was_to_renew_a_connection_is_the_newest_that_came_to_an_account(store: Store) -> None:
+    for number, changes in enumerate(({}, {"reconnects": None}, {"principal": BERND}, {}, {}), 1):
+        await store.flows.put(
+            flow(f"f{number}", **{"reconnects": "c1", "created_at": NOW + timedelta(seconds=number)} | changes)
+        )
+    for number in (1, 2, 3, 4):
+        await store.flows.finish(f"f{number}", FlowStatus.CONNECTED, connection_id=f"c{number}")
+
+    last = await store.flows.find_last(ANNA, "c1")
+
+    assert last is not None
+    assert (last.id, last.connection_id) == ("f4", "c4")
 
 
 async def test_a_state_is_worthless_when_unknown_expired_or_its_flow_finished(store: Store) -> None:
     await store.flows.put(flow())
     await begin(store)
 
-    assert await store.flows.consume_state("another", "acme", NOW) is None
-    assert await store.flows.consume_state("state", "acme", LATER) is None
+    assert await consume(store, "another", "acme") is None
+    assert await consume(store, "state", "acme", now=LATER) is None
     await store.flows.finish("f1", FlowStatus.DECLINED)
-    assert await store.flows.consume_state("state", "acme", NOW) is None
+    assert await consume(store) is None
 
 
 async def test_of_fifty_callers_with_one_state_exactly_one_gets_the_flow(store: Store) -> None:
@@ -181,12 +223,12 @@ async def test_of_fifty_callers_with_one_state_exactly_one_gets_the_flow(store: 
     await begin(store)
     found: list[Flow | None] = []
 
-    async def consume() -> None:
-        found.append(await store.flows.consume_state("state", "acme", NOW))
+    async def once() -> None:
+        found.append(await consume(store))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
-            tasks.start_soon(consume)
+            tasks.start_soon(once)
 
     assert len([used for used in found if used]) == 1
 
@@ -202,7 +244,7 @@ async def test_a_flow_can_be_used_up_by_its_id_once(store: Store) -> None:
 async def test_a_finished_flow_tells_how_it_ended_and_forgets_its_verifier(store: Store) -> None:
     await store.flows.put(flow())
     await begin(store)
-    await store.flows.consume_state("state", "acme", NOW)
+    await consume(store)
     await store.flows.finish("f1", FlowStatus.CONNECTED, connection_id="c1")
 
     found = await store.flows.find("f1")

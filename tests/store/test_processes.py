@@ -28,7 +28,7 @@ async def test_of_many_tasks_in_four_processes_one_gets_the_lease_one_the_flow_a
     store: Store, database_url: str, contend: Callable[..., list[Any]]
 ) -> None:
     flow = Flow("f1", ANNA, "host", "acme", CredentialKind.OAUTH2, frozenset(), None, NOW, NOW + timedelta(minutes=10))
-    await store.flows.put(dataclasses.replace(flow, state_hash="state"))
+    await store.flows.put(dataclasses.replace(flow, state_hash="state", browser_hash="browser"))
     await store.connections.insert(CONNECTION)
 
     answers = contend(4, "contend", database_url, "c1", "state", "sentinel")

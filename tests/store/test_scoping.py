@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from datetime import UTC, datetime
 
@@ -28,22 +29,36 @@ async def test_a_stranger_neither_finds_nor_changes_a_persons_rows(
     assume(not owner.same_person(stranger))
     unique = secrets.token_hex(8)
     connection = Connection(
-        unique, owner, unique, OAUTH2, "account", None, frozenset(), ConnectionStatus.ACTIVE, b"sealed", NOW, NOW
+        unique,
+        owner,
+        unique,
+        OAUTH2,
+        "account",
+        None,
+        frozenset(),
+        ConnectionStatus.ACTIVE,
+        b"sealed",
+        NOW,
+        NOW,
+        is_default=True,
     )
     await store.connections.insert(connection)
-    await store.flows.put(Flow(unique, owner, "host", unique, OAUTH2, frozenset(), None, NOW, LATER))
+    flow = Flow(unique, owner, "host", unique, OAUTH2, frozenset(), None, NOW, LATER)
+    await store.flows.put(flow)
     await store.audit.append([AuditEvent(unique, NOW, owner, "tool.called", "done")])
 
     rows = store.connections
     assert await rows.find(stranger, unique, OAUTH2) is None
-    assert await rows.find_account(stranger, unique, "account") is None
+    assert await rows.find_account(stranger, unique, OAUTH2, "account") is None
+    assert unique not in {found.id for found in await rows.list_accounts(stranger)}
+    assert await rows.set_default(stranger, unique) is None
     assert await rows.find_by_id(stranger, unique) is None
     assert unique not in {found.id for found in await rows.list_all(stranger)}
     assert not await rows.drop(stranger, unique)
-    assert await store.flows.find_pending(stranger, unique, OAUTH2, frozenset(), None, NOW) is None
+    assert await store.flows.find_pending(dataclasses.replace(flow, principal=stranger), NOW) is None
     assert unique not in {event.id for event in await store.audit.list_latest(stranger, 1000)}
 
     assert await rows.find(owner, unique, OAUTH2) == connection
     assert await rows.find_by_id(owner, unique) == connection
-    assert await store.flows.find_pending(owner, unique, OAUTH2, frozenset(), None, NOW) is not None
+    assert await store.flows.find_pending(flow, NOW) == flow
     assert unique in {event.id for event in await store.audit.list_latest(owner, 1000)}

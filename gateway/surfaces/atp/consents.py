@@ -129,9 +129,12 @@ class Consents:
         """What the loaded tools need of a provider, together: one consent is to do for all of them."""
         needs = [t.requirement for t in self._registry.tools() if t.requirement and t.requirement.provider == provider]
         kinds = {need.kind for need in needs}
-        kind = CredentialKind.API_KEY if kinds == {CredentialKind.API_KEY} else CredentialKind.OAUTH2
+        kind = kinds.pop() if len(kinds) == 1 and kinds <= _TYPED_IN else CredentialKind.OAUTH2
         scopes = frozenset[str]().union(*(need.scopes for need in needs if need.kind is kind))
         return Requirement(provider, kind, scopes)
+
+
+_TYPED_IN = {CredentialKind.API_KEY, CredentialKind.BASIC}
 
 
 def _provider(request: Request) -> str:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,27 +26,40 @@ from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import RefusalError, external_user_id, json_object, optional_text, text
 from gateway.surfaces.atp.toolkits import Toolkits
 from gateway.surfaces.atp.users import AppUsers
+from gateway.toolkit.account_argument import with_account
 from gateway.toolkit.context import NullChannel
 from gateway.toolkit.tool import Tool
-from gateway.types import Client, Principal
+from gateway.types import Client, CredentialKind, Principal
 
 Message = dict[str, Any]
+
+
+Offered = Mapping[tuple[str, CredentialKind], tuple[str, ...]]
+
+
+class AccountChoices(Protocol):
+    """Where a person has several accounts to choose from."""
+
+    async def offered(self, principal: Principal) -> Offered:
+        """By provider and kind of credential the names of the accounts, where there are several."""
+        ...
 
 
 class Tasks:
     """`executor` must have `AppCredentials` before its broker: that is how an app's own token reaches the tool."""
 
-    def __init__(self, executor: Executor, toolkits: Toolkits, users: AppUsers) -> None:
+    def __init__(self, executor: Executor, toolkits: Toolkits, users: AppUsers, accounts: AccountChoices) -> None:
         self._executor = executor
         self._toolkits = toolkits
         self._users = users
+        self._accounts = accounts
 
     async def answer(self, app: str, request: Request) -> Response:
         """`POST process/`"""
         message = await json_object(request)
         match message.get("type"):
             case "get_toolkit_context":
-                answer = self._context(app, message)
+                answer = await self._context(app, message)
             case "task_request":
                 answer = await self._task(app, message)
             case _:
@@ -54,15 +69,22 @@ class Tasks:
             return Response(event, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         return json_answer(answer)
 
-    def _context(self, app: str, message: Message) -> shapes.Json:
+    async def _context(self, app: str, message: Message) -> shapes.Json:
         provider = (optional_text(message, "provider") or "openai").lower()
         if provider not in shapes.TOOL_SHAPES:
             names = ", ".join(shapes.TOOL_SHAPES)
             raise RefusalError(400, "unknown_model_provider", f"There is no provider {provider!r}. There are: {names}.")
         toolkit = text(message, "toolkit_id")
         tools = self._toolkits.get(app, toolkit)
+        if (user := message.get("external_user_id")) is not None:
+            tools = await self._with_accounts(self._users.user(app, external_user_id(user)), tools)
         prompt = optional_text(message, "user_prompt") or ""
         return shapes.toolkit_context(message.get("request_id"), toolkit, provider, tools, prompt)
+
+    async def _with_accounts(self, person: Principal, tools: list[Tool]) -> list[Tool]:
+        """The tools as this person may call them: with a choice of account where they have several."""
+        offered = await self._accounts.offered(person)
+        return [_with_choice(tool, offered) for tool in tools]
 
     async def _task(self, app: str, message: Message) -> shapes.Json:
         request_id = message.get("request_id")
@@ -117,3 +139,9 @@ class Tasks:
             "external_user_id with the request (call_tool of gateway.LLMClient takes it); send the person's own token "
             "as auth_token; or use an app key that exactly one user has connected under.",
         )
+
+
+def _with_choice(tool: Tool, offered: Offered) -> Tool:
+    need = tool.requirement
+    accounts = offered.get((need.provider, need.kind)) if need else None
+    return replace(tool, input_schema=with_account(tool, tool.input_schema, accounts)) if accounts else tool

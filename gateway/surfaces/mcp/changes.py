@@ -1,5 +1,6 @@
 """Tells hosts that the list of tools has changed.
 
+A change of the tools concerns everybody; a change of a person's accounts, which some tools' schemas list, that person.
 Two audiences: `subscriptions/listen` streams (2026-07-28) and open handshake connections. The registry may change on
 any thread and many times at once (a toolkit is loaded); hosts hear of it once, a moment later.
 
@@ -20,6 +21,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 from mcp.shared.exceptions import MCPError
 
 from gateway.surfaces.mcp.limits import Limits
+from gateway.surfaces.mcp.listing import AccountChoices
 from gateway.surfaces.mcp.request import Request, Who, connection_of
 from gateway.toolkit.registry import Registry
 from gateway.types import Principal
@@ -30,14 +32,16 @@ _MOMENT = 0.05  # seconds in which further changes join the first
 class ListChanges:
     """Announces changes of the registry while `announcing()` is entered."""
 
-    def __init__(self, registry: Registry, who: Who, limits: Limits) -> None:
+    def __init__(self, registry: Registry, who: Who, limits: Limits, accounts: AccountChoices) -> None:
         self._registry = registry
         self._who = who
         self._limits = limits
+        self._accounts = accounts
+        self._concerned: set[Principal] | None = set()
         self._bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self._bus)
         self._listeners: Counter[Principal] = Counter()
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, Principal] = {}
         self._announcement: asyncio.Task[None] | None = None
 
     async def listen(
@@ -62,8 +66,8 @@ class ListChanges:
         """Remember a handshake connection that is ready, for as long as it lasts."""
         connection = connection_of(request)
         if connection not in self._connections:
-            self._connections.add(connection)
-            connection.exit_stack.callback(self._connections.discard, connection)
+            self._connections[connection] = self._who(request)
+            connection.exit_stack.callback(self._connections.pop, connection, None)
 
     @asynccontextmanager
     async def announcing(self) -> AsyncIterator[None]:
@@ -71,9 +75,10 @@ class ListChanges:
         loop = asyncio.get_running_loop()
 
         def changed() -> None:
-            loop.call_soon_threadsafe(self._announce_soon)
+            loop.call_soon_threadsafe(self._announce_soon, None)
 
         unsubscribe = self._registry.subscribe(changed)
+        self._accounts.subscribe(self._announce_soon)
         try:
             yield
         finally:
@@ -82,16 +87,24 @@ class ListChanges:
             if self._announcement is not None:
                 self._announcement.cancel()
 
-    def _announce_soon(self) -> None:
+    def _announce_soon(self, person: Principal | None) -> None:
+        """To everybody, or to one person whose accounts have changed."""
+        if person is None:
+            self._concerned = None
+        elif self._concerned is not None:
+            self._concerned.add(person)
         if self._announcement is None or self._announcement.done():
             self._announcement = asyncio.create_task(self._announce())
 
     async def _announce(self) -> None:
         await asyncio.sleep(_MOMENT)
-        self._announcement = None
-        await self._bus.publish(ToolsListChanged())
+        self._announcement, concerned, self._concerned = None, self._concerned, set()
+        if concerned is None or concerned & self._listeners.keys():
+            await self._bus.publish(ToolsListChanged())  # a list read once too often does no harm
         async with anyio.create_task_group() as tasks:
-            for connection in list(self._connections):
+            for connection in [
+                each for each, who in self._connections.items() if concerned is None or who in concerned
+            ]:
                 tasks.start_soon(self._tell, connection)
 
     async def _tell(self, connection: Connection) -> None:

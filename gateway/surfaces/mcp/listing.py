@@ -1,6 +1,7 @@
 """tools/list: what this person may see, one page at a time, in the registry's order.
 
-A tool's JSON is made once for each protocol revision, and anew when the tool is registered anew. A tool that a revision
+A tool's JSON is made once for each protocol revision, and anew when the tool is registered anew. A person with several
+accounts at a tool's provider sees one argument more, the choice among them. A tool that a revision
 cannot show is left out of that revision's list, and logged, so that it does not take the others with it.
 
 Source: MCP Tools and Pagination, of each revision; MCP 2026-07-28 Caching, Mirrored headers (`x-mcp-header`).
@@ -11,8 +12,8 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
@@ -23,20 +24,45 @@ from pydantic import ValidationError
 from gateway.access.policy import Policy
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.request import Request, Who
+from gateway.toolkit.account_argument import with_account
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.tool import Tool
+from gateway.types import CredentialKind, Principal
 
 log = logging.getLogger(__name__)
+
+
+class AccountChoices(Protocol):
+    """Where a person has several accounts to choose from."""
+
+    async def offered(self, principal: Principal) -> Mapping[tuple[str, CredentialKind], tuple[str, ...]]:
+        """By provider and kind of credential the names of the accounts, where there are several."""
+        ...
+
+    def subscribe(self, changed: Callable[[Principal], None]) -> None:
+        """Have `changed` called when what a person was offered is no longer true."""
+        ...
+
+
+class NoChoice:
+    """Nobody has more than one account."""
+
+    async def offered(self, principal: Principal) -> Mapping[tuple[str, CredentialKind], tuple[str, ...]]:
+        return {}
+
+    def subscribe(self, changed: Callable[[Principal], None]) -> None:
+        """Nothing will change."""
 
 
 class Listing:
     """Answers `tools/list`."""
 
-    def __init__(self, registry: Registry, policy: Policy, who: Who, limits: Limits) -> None:
+    def __init__(self, registry: Registry, policy: Policy, who: Who, limits: Limits, accounts: AccountChoices) -> None:
         self._registry = registry
         self._policy = policy
         self._who = who
         self._limits = limits
+        self._accounts = accounts
         self._shown: dict[tuple[str, str], tuple[Tool, dict[str, Any] | None]] = {}
         self._mirrored: dict[str, tuple[Tool, Mapping[str, Any] | None]] = {}
 
@@ -46,8 +72,8 @@ class Listing:
         visible = [tool for tool in self._registry.tools() if self._policy.may_see(principal, tool)]
         start = _start(visible, (request.params or {}).get("cursor"))
         page = visible[start : start + self._limits.page]
-        shown = [wire for tool in page if (wire := self._show(tool, request.protocol_version)) is not None]
-        answer: dict[str, Any] = {"tools": shown}
+        shown = [(tool, wire) for tool in page if (wire := self._show(tool, request.protocol_version)) is not None]
+        answer: dict[str, Any] = {"tools": await self._with_accounts(principal, shown)}
         if request.protocol_version in MODERN_PROTOCOL_VERSIONS:
             answer |= {"ttlMs": self._limits.list_ttl_ms, "cacheScope": "private"}
         if start + self._limits.page < len(visible):
@@ -65,12 +91,32 @@ class Listing:
             self._mirrored[name] = (tool, schema)
         return schema
 
+    async def _with_accounts(
+        self, principal: Principal, shown: Sequence[tuple[Tool, dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """The tools' JSON, with a choice of account in the schemas of those for which this person has one.
+
+        One question a list, however long, and none for tools that use nobody's account.
+        """
+        if not any(tool.requirement for tool, _ in shown):
+            return [wire for _, wire in shown]
+        offered = await self._accounts.offered(principal)
+        return [_with_choice(tool, wire, offered) for tool, wire in shown] if offered else [wire for _, wire in shown]
+
     def _show(self, tool: Tool, version: str) -> dict[str, Any] | None:
         known, shown = self._shown.get((version, tool.name), (None, None))
         if known is not tool:  # new, or registered anew: tools never change in place
             shown = _to_wire(tool, version)
             self._shown[version, tool.name] = (tool, shown)
         return shown
+
+
+def _with_choice(
+    tool: Tool, wire: dict[str, Any], offered: Mapping[tuple[str, CredentialKind], tuple[str, ...]]
+) -> dict[str, Any]:
+    need = tool.requirement
+    accounts = offered.get((need.provider, need.kind)) if need else None
+    return wire | {"inputSchema": dict(with_account(tool, wire["inputSchema"], accounts))} if accounts else wire
 
 
 def _start(visible: Sequence[Tool], cursor: str | None) -> int:

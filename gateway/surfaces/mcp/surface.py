@@ -18,7 +18,7 @@ from gateway.surfaces.mcp.challenge import Challenges, Waits
 from gateway.surfaces.mcp.changes import ListChanges
 from gateway.surfaces.mcp.http import HttpTransport
 from gateway.surfaces.mcp.limits import Limits
-from gateway.surfaces.mcp.listing import Listing
+from gateway.surfaces.mcp.listing import AccountChoices, Listing, NoChoice
 from gateway.surfaces.mcp.request import Who, principal_of_http
 from gateway.surfaces.mcp.server import GatewayServer, Identity, Keys
 from gateway.surfaces.mcp.stdio import serve_stdio
@@ -29,7 +29,7 @@ from gateway.types import Principal
 
 class McpSurface:
     """Serves the registry's tools over MCP. `state_keys` gives 32-byte keys, the sealing one first; replicas share
-    them. `waits` tells when a person has finished connecting."""
+    them. `waits` tells when a person has finished connecting, `accounts` which ones there are to choose from."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class McpSurface:
         *,
         state_keys: Keys,
         identity: Identity,
+        accounts: AccountChoices = NoChoice(),  # noqa: B008 - it holds nothing
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         self._executor = executor
@@ -48,6 +49,7 @@ class McpSurface:
         self._waits = waits
         self._state_keys = state_keys
         self._identity = identity
+        self._accounts = accounts
         self._limits = limits
 
     def server(self, who: Who) -> GatewayServer:
@@ -56,8 +58,8 @@ class McpSurface:
         return GatewayServer(
             self._identity,
             Calls(self._executor, challenges, who, self._limits),
-            Listing(self._registry, self._policy, who, self._limits),
-            ListChanges(self._registry, who, self._limits),
+            Listing(self._registry, self._policy, who, self._limits, self._accounts),
+            ListChanges(self._registry, who, self._limits, self._accounts),
             challenges,
             who=who,
             keys=self._state_keys,

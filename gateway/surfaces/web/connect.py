@@ -1,7 +1,8 @@
 """The connect page: who asks, for what, in whose name; then off to the provider, and back.
 
     GET  /connect/{flow}              shows it; changes nothing, so link previews are harmless
-    POST /connect/{flow}              to the provider, with a cookie that ties the answer to this browser; or an API key
+    POST /connect/{flow}              to the provider, with a cookie that ties the answer to this browser; or a key or
+                                      password that is typed in. Before either, what only the person knows: a subdomain
     POST /connect/{flow}/decline      no
     GET  /oauth/callback/{provider}   the provider's answer; leads on at once to an address without the code
     GET  /connect/{flow}/done         how it ended
@@ -14,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.errors import FlowError, FlowNotFoundError, ProviderError, wire
+from gateway.errors import FieldError, FlowError, FlowNotFoundError, ProviderError, wire
 from gateway.secret import Secret
 from gateway.surfaces.web.cookies import Cookies
 from gateway.surfaces.web.form_guard import FIELD, FormGuard
@@ -32,6 +34,21 @@ from gateway.surfaces.web.return_url import return_location
 from gateway.types import CredentialKind, Flow, FlowStatus, Principal
 
 LONGEST_KEY = 16384
+MOST_FIELDS = 16
+_VARIABLE = "variable-"
+"""What the names of the fields begin with that are parts of the provider's addresses."""
+_SECRETS = {"api_key", "password"}
+
+
+class Field(Protocol):
+    """A part of the provider's addresses that the person fills in."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def value(self) -> str: ...
 
 
 class FlowView(Protocol):
@@ -53,6 +70,20 @@ class FlowView(Protocol):
     def failure(self) -> str | None: ...
     @property
     def expires_at(self) -> datetime: ...
+    @property
+    def fields(self) -> Sequence[Field]: ...
+    @property
+    def account(self) -> str | None: ...
+    @property
+    def connected(self) -> str | None: ...
+    @property
+    def withheld(self) -> Sequence[str]: ...
+    @property
+    def another(self) -> bool: ...
+    @property
+    def is_own_wish(self) -> bool: ...
+    @property
+    def is_mistaken(self) -> bool: ...
 
 
 class Started(Protocol):
@@ -70,12 +101,30 @@ class Flows(Protocol):
     """Consents in progress. Each raises FlowNotFoundError for an unknown, expired or foreign flow alike."""
 
     async def describe(self, flow_id: str, principal: Principal) -> FlowView: ...
-    async def start(self, flow_id: str, principal: Principal) -> Started: ...
+    async def start(
+        self, flow_id: str, principal: Principal, variables: Mapping[str, str] | None = None
+    ) -> Started: ...
     async def complete(
         self, provider_id: str, query: Mapping[str, str], browser_token: str | None, principal: Principal
     ) -> Flow: ...
-    async def submit_key(self, flow_id: str, principal: Principal, api_key: Secret) -> Flow: ...
+    async def submit_key(
+        self,
+        flow_id: str,
+        principal: Principal,
+        api_key: Secret,
+        *,
+        username: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Flow: ...
     async def decline(self, flow_id: str, principal: Principal) -> Flow: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the page is shown again. `field` is the one to fill in anew, None where it is none of them."""
+
+    field: str | None
+    sentence: str
 
 
 class ConnectPages:
@@ -103,31 +152,50 @@ class ConnectPages:
         return self._ask(request, view)
 
     async def _connect(self, request: Request) -> Response:
-        async with request.form(max_files=0, max_fields=8) as form:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
             if not self._guard.is_ours(request, form.get(FIELD)):
                 return FORM_EXPIRED.answer(request)
             view = await self._describe(request)
             if view.status is not FlowStatus.PENDING:
                 return _redirect(_done_path(request, request.path_params["flow"]))
-            if view.kind is CredentialKind.API_KEY:
-                response = await self._submit_key(request, view, form.get("api_key"))
-                self._end_page(response)
-                return response
-        return await self._leave_for_provider(request)
-
-    async def _submit_key(self, request: Request, view: FlowView, field: object) -> Response:
-        key = field.strip() if isinstance(field, str) else ""
-        if not key:
-            return self._ask(request, view, "Paste the key first, then press Connect.", 422)
-        if len(key) > LONGEST_KEY or not key.isprintable():
-            return self._ask(request, view, "That does not look like a key. Copy it once more and paste it here.", 422)
+            typed = {name: value for name, value in form.items() if isinstance(value, str)}
         try:
-            flow = await self._flows.submit_key(request.path_params["flow"], principal_of(request), Secret(key))
-        except FlowNotFoundError:
+            if view.kind is CredentialKind.OAUTH2:
+                return await self._leave_for_provider(request, _variables(view, typed))
+            return await self._submit(request, view, typed)
+        except FieldError as error:
+            return self._ask_again(request, view, typed, error)
+
+    async def _submit(self, request: Request, view: FlowView, typed: Mapping[str, str]) -> Response:
+        is_key = view.kind is CredentialKind.API_KEY
+        secret, name = typed.get("api_key" if is_key else "password", ""), "api_key" if is_key else "password"
+        if not secret.strip():
+            raise FieldError(name, "Fill this in first, then press Connect.")
+        if len(secret) > LONGEST_KEY or not secret.strip().isprintable():
+            raise FieldError(name, "That does not look right. Copy it once more and paste it here.")
+        try:
+            flow = await self._flows.submit_key(
+                request.path_params["flow"],
+                principal_of(request),
+                Secret(secret.strip() if is_key else secret),
+                username=None if is_key else typed.get("username", ""),
+                variables=_variables(view, typed),
+            )
+            response = self._onward(request, flow)
+        except (FlowNotFoundError, FieldError):
             raise
         except (FlowError, ProviderError) as error:
-            return self._ask(request, view, error.message, wire(error).http)
-        return self._onward(request, flow)
+            response = self._ask(request, view, Trouble(name, error.message), wire(error).http)
+        self._end_page(response)
+        return response
+
+    def _ask_again(self, request: Request, view: FlowView, typed: Mapping[str, str], error: FieldError) -> Response:
+        """The page with what was typed, but for secrets, and the sentence at its field."""
+        kept = {name: value for name, value in typed.items() if name not in _SECRETS}
+        response = self._ask(request, view, Trouble(error.field, error.message), wire(error).http, kept)
+        if _SECRETS & typed.keys():
+            self._end_page(response)
+        return response
 
     def _end_page(self, response: Response) -> None:
         """Keep the back button from bringing the page back with the key in its field, where no script empties it.
@@ -136,8 +204,8 @@ class ConnectPages:
         """
         self._cookies.put(response, "typed", secrets.token_urlsafe(8), 1)
 
-    async def _leave_for_provider(self, request: Request) -> Response:
-        started = await self._flows.start(request.path_params["flow"], principal_of(request))
+    async def _leave_for_provider(self, request: Request, variables: Mapping[str, str]) -> Response:
+        started = await self._flows.start(request.path_params["flow"], principal_of(request), variables)
         response = _redirect(started.authorization_url)
         state = parse_qs(urlsplit(started.authorization_url).query).get("state", [""])[0]
         self._cookies.put(response, _cookie_name(state), started.browser_token.reveal(), started.max_age)
@@ -172,9 +240,17 @@ class ConnectPages:
     async def _describe(self, request: Request) -> FlowView:
         return await self._flows.describe(request.path_params["flow"], principal_of(request))
 
-    def _ask(self, request: Request, view: FlowView, error: str | None = None, status: int = 200) -> Response:
+    def _ask(
+        self,
+        request: Request,
+        view: FlowView,
+        trouble: Trouble | None = None,
+        status: int = 200,
+        typed: Mapping[str, str] | None = None,
+    ) -> Response:
         cookie, token = self._guard.token(request)
-        values = {"flow": view, "flow_id": request.path_params["flow"], "form_token": token, "error": error}
+        values = {"flow": view, "flow_id": request.path_params["flow"], "form_token": token, "trouble": trouble}
+        values |= {"typed": typed or {}, "prefix": _VARIABLE, "wanted_kind": view.kind.value}
         leaves = view.kind is CredentialKind.OAUTH2
         response = self._pages.form(request, "connect.html", status, leaves=leaves, **values)
         self._guard.remember(response, cookie)
@@ -185,6 +261,10 @@ class ConnectPages:
 
     def _onward(self, request: Request, flow: Flow) -> Response:
         return _redirect(return_location(flow.return_url, flow.status) or _done_path(request, flow.id))
+
+
+def _variables(view: FlowView, typed: Mapping[str, str]) -> dict[str, str]:
+    return {field.name: typed.get(_VARIABLE + field.name, "") for field in view.fields}
 
 
 def _cookie_name(state: str) -> str:

@@ -1,6 +1,9 @@
 """My connections: which accounts tools may use in my name, what was done lately, and the way to end it.
 
 GET  /connections
+POST /connections/{id}/default      calls that name no account use this one
+POST /connections/{id}/again        to the connect page, for the same account: it has ended, or lacks something
+POST /connections/{id}/another      to the connect page, for another account beside it
 POST /connections/{id}/disconnect
 """
 
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.surfaces.refusal import NOT_FOUND
@@ -19,7 +22,7 @@ from gateway.surfaces.web.form_guard import FIELD, FormGuard
 from gateway.surfaces.web.pages import Pages, principal_of
 from gateway.surfaces.web.problems import FORM_EXPIRED, explained
 from gateway.surfaces.web.receipt import Disconnected, receipt_for
-from gateway.types import AuditEvent, Connection, Principal
+from gateway.types import AuditEvent, Connection, Flow, Principal
 
 LATEST = 25
 
@@ -37,6 +40,8 @@ _ACTIONS = {
     "provider.misconfigured": "Registration not accepted",
     "connection.declined": "Connection declined",
     "connection.failed": "Connection failed",
+    "connection.refused": "Another browser refused",
+    "connection.default": "Default account chosen",
     "connection.dropped": "Account disconnected",
     "connection.revoked": "Access ended at the provider",
     "connection.not_revoked": "Access not ended at the provider",
@@ -63,8 +68,33 @@ _OUTCOMES = {
 }
 
 
+class Entry(Protocol):
+    """One connection as its owner sees it."""
+
+    @property
+    def connection(self) -> Connection: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def provider_name(self) -> str: ...
+    @property
+    def withheld(self) -> Sequence[str]: ...
+    @property
+    def is_choice(self) -> bool: ...
+    @property
+    def may_add(self) -> bool: ...
+
+
+class Overview(Protocol):
+    """What a person sees and decides here. None where they have no such connection."""
+
+    async def entries(self, principal: Principal) -> Sequence[Entry]: ...
+    async def make_default(self, principal: Principal, connection_id: str) -> Connection | None: ...
+    async def ask_again(self, principal: Principal, connection_id: str) -> Flow | None: ...
+    async def add_another(self, principal: Principal, connection_id: str) -> Flow | None: ...
+
+
 class Connections(Protocol):
-    async def list(self, principal: Principal) -> Sequence[Connection]: ...
     async def disconnect(self, principal: Principal, connection_id: str) -> Disconnected | None: ...
 
 
@@ -84,12 +114,15 @@ class ConnectionPages:
     def __init__(
         self,
         pages: Pages,
+        overview: Overview,
         connections: Connections,
         list_latest: ListLatest,
+        *,
         provider_name: Callable[[str], str],
         guard: FormGuard,
     ) -> None:
         self._pages = pages
+        self._overview = overview
         self._connections = connections
         self._list_latest = list_latest
         self._provider_name = provider_name
@@ -98,28 +131,53 @@ class ConnectionPages:
     def routes(self) -> list[Route]:
         return [
             Route("/connections", explained(self._show), methods=["GET"]),
+            Route("/connections/{connection}/default", explained(self._make_default), methods=["POST"]),
+            Route("/connections/{connection}/again", explained(self._ask_again), methods=["POST"]),
+            Route("/connections/{connection}/another", explained(self._add_another), methods=["POST"]),
             Route("/connections/{connection}/disconnect", explained(self._disconnect), methods=["POST"]),
         ]
 
     async def _show(self, request: Request) -> Response:
         principal = principal_of(request)
-        connections = await self._connections.list(principal)
+        entries = await self._overview.entries(principal)
         events = await self._list_latest(principal, LATEST)
         cookie, token = self._guard.token(request)
         response = self._pages.form(
             request,
             "connections.html",
-            connections=[(self._provider_name(connection.provider), connection) for connection in connections],
+            entries=entries,
             latest=[self._line(event) for event in events],
             form_token=token,
         )
         self._guard.remember(response, cookie)
         return response
 
-    async def _disconnect(self, request: Request) -> Response:
+    async def _make_default(self, request: Request) -> Response:
+        if not await self._is_ours(request):
+            return FORM_EXPIRED.answer(request)
+        chosen = await self._overview.make_default(principal_of(request), request.path_params["connection"])
+        return _to(request, f"/connections#{chosen.id}") if chosen else NOT_FOUND.answer(request)
+
+    async def _ask_again(self, request: Request) -> Response:
+        return await self._begin(request, self._overview.ask_again)
+
+    async def _add_another(self, request: Request) -> Response:
+        return await self._begin(request, self._overview.add_another)
+
+    async def _begin(self, request: Request, begin: Callable[[Principal, str], Awaitable[Flow | None]]) -> Response:
+        """On to the connect page, which asks once more before anything happens."""
+        if not await self._is_ours(request):
+            return FORM_EXPIRED.answer(request)
+        flow = await begin(principal_of(request), request.path_params["connection"])
+        return _to(request, f"/connect/{flow.id}") if flow else NOT_FOUND.answer(request)
+
+    async def _is_ours(self, request: Request) -> bool:
         async with request.form(max_files=0, max_fields=8) as form:
-            if not self._guard.is_ours(request, form.get(FIELD)):
-                return FORM_EXPIRED.answer(request)
+            return self._guard.is_ours(request, form.get(FIELD))
+
+    async def _disconnect(self, request: Request) -> Response:
+        if not await self._is_ours(request):
+            return FORM_EXPIRED.answer(request)
         ended = await self._connections.disconnect(principal_of(request), request.path_params["connection"])
         if ended is None:
             return NOT_FOUND.answer(request)
@@ -139,3 +197,7 @@ class ConnectionPages:
             _OUTCOMES.get(event.outcome, event.outcome.replace("_", " ")),
             self._provider_name(event.provider) if event.provider else None,
         )
+
+
+def _to(request: Request, path: str) -> RedirectResponse:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303, {"cache-control": "no-store"})

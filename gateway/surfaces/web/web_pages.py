@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.surfaces.web.connect import ConnectPages, Flows
-from gateway.surfaces.web.connections import ConnectionPages, Connections, ListLatest
+from gateway.surfaces.web.connections import ConnectionPages, Connections, ListLatest, Overview
 from gateway.surfaces.web.cookies import Cookies
 from gateway.surfaces.web.form_guard import FormGuard
 from gateway.surfaces.web.pages import Pages
@@ -25,10 +25,11 @@ class WebPages:
     def __init__(
         self,
         flows: Flows,
+        overview: Overview,
         connections: Connections,
         list_latest: ListLatest,
-        provider_name: Callable[[str], str],
         *,
+        provider_name: Callable[[str], str],
         form_key: bytes,
         secure: bool,
         mcp_url: str | None = None,
@@ -37,7 +38,9 @@ class WebPages:
         guard = FormGuard(cookies, form_key)
         self._pages = Pages(secure=secure)
         self._connect = ConnectPages(self._pages, flows, cookies, guard)
-        self._connections = ConnectionPages(self._pages, connections, list_latest, provider_name, guard)
+        self._connections = ConnectionPages(
+            self._pages, overview, connections, list_latest, provider_name=provider_name, guard=guard
+        )
         self._mcp_url = mcp_url
 
     def routes(self) -> list[Route]:

@@ -51,6 +51,13 @@ NAME_SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "re
 
 
 @dataclass
+class NoChoice:
+    """Nobody has more than one account."""
+
+    async def offered(self, principal: Principal) -> dict[tuple[str, CredentialKind], tuple[str, ...]]:
+        return {}
+
+
 class House:
     """What the surface stands on, for a test to arrange and to look at: people's accounts, tools, events."""
 
@@ -196,7 +203,7 @@ def serve(house: House) -> Serve:
             }
             | changes
         )
-        tasks = Tasks(Executor(house.registry, policy, AppCredentials(house), audit), toolkits, users)
+        tasks = Tasks(Executor(house.registry, policy, AppCredentials(house), audit), toolkits, users, NoChoice())
         keys = FixedAppKeys({"shop": Secret(KEY), "other": Secret("another-key-0123")})
         async with serving(Starlette(routes=app_routes(keys, consents, tasks, toolkits))) as base_url:
             house.base_url = base_url

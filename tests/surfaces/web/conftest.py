@@ -33,6 +33,23 @@ def person(name: str) -> Principal:
 
 
 @dataclass(frozen=True)
+class Field:
+    name: str
+    prompt: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    connection: Connection
+    name: str
+    provider_name: str
+    withheld: tuple[str, ...] = ()
+    is_choice: bool = False
+    may_add: bool = True
+
+
+@dataclass(frozen=True)
 class View:
     provider_name: str
     client: str
@@ -42,6 +59,13 @@ class View:
     status: FlowStatus
     failure: str | None
     expires_at: datetime
+    fields: tuple[Field, ...] = ()
+    account: str | None = None
+    connected: str | None = None
+    withheld: tuple[str, ...] = ()
+    another: bool = False
+    is_own_wish: bool = False
+    is_mistaken: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +92,8 @@ class FakeFlows:
     def reset(self) -> None:
         self.rows: dict[str, Flow] = {}
         self.keys: dict[str, str] = {}
+        self.variables: dict[str, Mapping[str, str] | None] = {}
+        self.views: dict[str, dict[str, object]] = {}
         self.refusal: GatewayError | None = None
         self.changes = 0
 
@@ -92,11 +118,15 @@ class FakeFlows:
         flow = self._get(flow_id, principal)
         name = PROVIDER_NAMES.get(flow.provider, flow.provider)
         return View(
-            name, flow.client, flow.tool, sorted(flow.scopes), flow.kind, flow.status, flow.failure, flow.expires_at
-        )
+            name, flow.client, flow.tool, sorted(flow.scopes), flow.kind, flow.status, flow.failure, flow.expires_at,
+            **self.views.get(flow_id, {}),
+        )  # type: ignore[arg-type]  # fmt: skip
 
-    async def start(self, flow_id: str, principal: Principal) -> Start:
+    async def start(self, flow_id: str, principal: Principal, variables: Mapping[str, str] | None = None) -> Start:
         flow = self._get(flow_id, principal)
+        self.variables[flow_id] = variables
+        if self.refusal:
+            raise self.refusal
         state, token = secrets.token_urlsafe(24), Secret(secrets.token_urlsafe(24))
         self._put(flow, state_hash=_hash(state), browser_hash=_hash(token.reveal()))
         return Start(f"https://provider.example/authorize?client_id=us&state={state}", token)
@@ -118,11 +148,20 @@ class FakeFlows:
             raise FlowError("HubSpot sent no code. Please start again.")
         return self._put(flow, status=FlowStatus.CONNECTED, state_hash=None)
 
-    async def submit_key(self, flow_id: str, principal: Principal, api_key: Secret) -> Flow:
+    async def submit_key(
+        self,
+        flow_id: str,
+        principal: Principal,
+        api_key: Secret,
+        *,
+        username: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Flow:
         flow = self._get(flow_id, principal)
+        self.variables[flow_id] = variables
         if self.refusal:
             raise self.refusal
-        self.keys[flow_id] = api_key.reveal()
+        self.keys[flow_id] = api_key.reveal() if username is None else f"{username}:{api_key.reveal()}"
         return self._put(flow, status=FlowStatus.CONNECTED)
 
     async def decline(self, flow_id: str, principal: Principal) -> Flow:
@@ -148,6 +187,8 @@ class FakeConnections:
         self.rows: list[Connection] = []
         self.events: list[AuditEvent] = []
         self.revoked_at_provider = "yes"
+        self.begun: list[tuple[str, str]] = []
+        self.withheld: tuple[str, ...] = ()
 
     def add(self, subject: str = "alice", **more: object) -> Connection:
         given = {
@@ -167,8 +208,44 @@ class FakeConnections:
         self.rows.append(Connection(**given))  # type: ignore[arg-type]
         return self.rows[-1]
 
-    async def list(self, principal: Principal) -> list[Connection]:
-        return [row for row in self.rows if row.principal == principal]
+    async def entries(self, principal: Principal) -> list[Entry]:
+        theirs = [row for row in self.rows if row.principal == principal]
+        return [
+            Entry(
+                row,
+                row.account_label or ("API key" if row.kind is CredentialKind.API_KEY else row.account_id),
+                PROVIDER_NAMES.get(row.provider, row.provider),
+                self.withheld,
+                is_choice=sum(other.provider == row.provider for other in theirs) > 1,
+                may_add=row.kind is not CredentialKind.API_KEY,
+            )
+            for row in theirs
+        ]
+
+    async def make_default(self, principal: Principal, connection_id: str) -> Connection | None:
+        found = self._find(principal, connection_id)
+        if found is None:
+            return None
+        self.rows = [replace(row, is_default=row.id == connection_id) for row in self.rows]
+        return found
+
+    async def ask_again(self, principal: Principal, connection_id: str) -> Flow | None:
+        return self._begin("again", self._find(principal, connection_id))
+
+    async def add_another(self, principal: Principal, connection_id: str) -> Flow | None:
+        return self._begin("another", self._find(principal, connection_id))
+
+    def _find(self, principal: Principal, connection_id: str) -> Connection | None:
+        return next((row for row in self.rows if (row.principal, row.id) == (principal, connection_id)), None)
+
+    def _begin(self, what: str, row: Connection | None) -> Flow | None:
+        if row is None:
+            return None
+        self.begun.append((what, row.id))
+        return Flow(
+            f"flow-{what}", row.principal, "My connections", row.provider, row.kind, row.scopes, None, NOW,
+            NOW + timedelta(minutes=10),
+        )  # fmt: skip
 
     async def disconnect(self, principal: Principal, connection_id: str) -> Gone | None:
         found = [row for row in self.rows if (row.principal, row.id) == (principal, connection_id)]
@@ -205,8 +282,9 @@ class Site:
         web = WebPages(
             self.flows,
             self.connections,
+            self.connections,
             self.connections.list_latest,
-            lambda provider: PROVIDER_NAMES.get(provider, provider),
+            provider_name=lambda provider: PROVIDER_NAMES.get(provider, provider),
             form_key=b"k" * 32,
             secure=self.secure,
             mcp_url=f"{base_url}/mcp",

@@ -39,7 +39,16 @@ def upgrade() -> None:
         " AND newer.kind = connections.kind AND (newer.created_at > connections.created_at"
         " OR (newer.created_at = connections.created_at AND newer.id < connections.id)))"
     )
+    op.create_index(
+        "connections_default",
+        "connections",
+        ["tenant", "issuer", "subject", "provider", "kind"],
+        unique=True,
+        sqlite_where=sa.text("is_default = 1"),
+        postgresql_where=sa.text("is_default"),
+    )
     op.add_column("flows", sa.Column("reconnects", sa.Text))
+    op.add_column("flows", sa.Column("another", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("flows", sa.Column("variables", sa.Text, nullable=False, server_default="{}"))
     op.create_table(
         "revocations",
