@@ -203,6 +203,7 @@ class DeferredAccounts:
         clock = SharedClock(self._clock)
         await _compare(clock, store)
         accounts = self._wire(store, vault, outside.transport(), clock)
+        accounts.choice.subscribe(self._tell)
         if self.keep_up:
             accounts.upkeep.start()
             accounts.revocations.settle_soon()
@@ -238,8 +239,9 @@ class DeferredAccounts:
         grants = Grants(rows, vault, LiveTokens(clock), clock)
         own = OwnAccess(apps, client, clock)
         choice = Choice(rows, grants.live, clock)
-        choice.subscribe(self._tell)
+        allowed = settings.server.device_flow
         consent = Consent(client, Identities(client, transport, clock), grants, vault, clock)
+        device = DeviceConsents(client, consent, apps=apps, audit=audit, clock=clock, enabled=allowed)
         flows = Flows(
             store.flows, grants, apps=apps, consent=consent, audit=audit, clock=clock, base_url=self._base_url
         )
@@ -252,9 +254,7 @@ class DeferredAccounts:
             flows=flows,
             choice=choice,
             overview=Overview(rows, grants, flows=flows, apps=apps, audit=audit),
-            device=DeviceConsents(
-                client, consent, apps=apps, audit=audit, clock=clock, enabled=self._settings.server.device_flow
-            ),
+            device=device,
             own=own,
             broker=Broker(choice, grants, own=own, flows=flows, apps=apps, refresher=refresher, clock=clock),
             connections=Connections(rows, grants, apps=apps, revocations=revocations, audit=audit),
