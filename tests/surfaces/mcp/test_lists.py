@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from mcp import Client
@@ -10,7 +12,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from gateway.surfaces.mcp.limits import Limits
-from tests.surfaces.mcp.world import BOB, World
+from gateway.types import CredentialKind, Principal
+from tests.surfaces.mcp.world import ALICE, BOB, World
 
 
 @pytest.fixture
@@ -150,3 +153,79 @@ async def test_a_tool_that_a_revision_cannot_show_is_left_out_and_named_in_the_l
     async with Client(world.server(), mode=era) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["good"]
     assert "bad is not in the list" in caplog.text
+
+
+class Choices:
+    """Alice has two HubSpot accounts; `asked` counts the questions."""
+
+    def __init__(self) -> None:
+        self.offer: dict[tuple[str, CredentialKind], tuple[str, ...]] = {
+            ("hubspot", CredentialKind.OAUTH2): ("alice@example.com", "work")
+        }
+        self.asked = 0
+        self.subscribers: list[Callable[[Principal], None]] = []
+
+    async def offered(self, principal: Principal) -> dict[tuple[str, CredentialKind], tuple[str, ...]]:
+        self.asked += 1
+        return self.offer if principal == ALICE else {}
+
+    def subscribe(self, changed: Callable[[Principal], None]) -> None:
+        self.subscribers.append(changed)
+
+
+def properties(listed: Any) -> dict[str, set[str]]:
+    return {tool.name: set(tool.input_schema.get("properties", {})) for tool in listed.tools}
+
+
+@pytest.fixture
+def several(limits: Limits) -> World:
+    return World(replace(limits, page=50), Choices())
+
+
+def declare(world: World) -> None:
+    world.tool(function_name="contacts", params=["name"], auth_provider="hubspot")(lambda **_: "")
+    world.tool(function_name="deals", params=["account"], auth_provider="hubspot")(lambda **_: "")
+    world.tool(function_name="mail", params=["name"], auth_provider="google")(lambda **_: "")
+    world.tool(function_name="plain", params=["name"])(lambda **_: "")
+
+
+async def test_a_person_with_several_accounts_can_name_one_and_nobody_else_sees_that(several: World, era: str) -> None:
+    declare(several)
+    async with Client(several.server(), mode=era) as client:
+        mine = await client.list_tools()
+    async with Client(several.server(BOB), mode=era) as client:
+        theirs = await client.list_tools()
+    assert properties(mine) == {
+        "contacts": {"name", "account"}, "deals": {"account", "hubspot_account"}, "mail": {"name"}, "plain": {"name"},
+    }  # fmt: skip
+    assert mine.tools[0].input_schema["properties"]["account"]["enum"] == ["alice@example.com", "work"]
+    assert properties(theirs) == {
+        "contacts": {"name"}, "deals": {"account"}, "mail": {"name"}, "plain": {"name"},
+    }  # fmt: skip
+
+
+async def test_a_list_asks_once_however_many_tools_and_not_at_all_where_none_needs_an_account(several: World) -> None:
+    add(several, *(f"tool{number}" for number in range(20)))
+    async with Client(several.server()) as client:
+        await client.list_tools()
+    assert several.accounts.asked == 0
+    declare(several)
+    async with Client(several.server()) as client:
+        await client.list_tools()
+    assert several.accounts.asked == 1
+
+
+async def test_the_account_is_taken_out_before_the_tool_sees_its_arguments(several: World, era: str) -> None:
+    seen: list[dict[str, Any]] = []
+
+    @several.tool(function_name="contacts", params=["name"], auth_provider="hubspot")
+    def contacts(**arguments: Any) -> str:
+        seen.append({key: value for key, value in arguments.items() if key != "auth_token"})
+        return "done"
+
+    several.consents.connected.add(("alice", "hubspot"))
+    async with Client(several.server(), mode=era) as client:
+        result = await client.call_tool("contacts", {"name": "x", "account": "work"})
+    assert not result.is_error
+    assert seen == [{"name": "x"}]
+    assert several.consents.accounts == ["work"]

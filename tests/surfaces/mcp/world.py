@@ -19,6 +19,7 @@ from gateway.clock import SystemClock
 from gateway.errors import FlowNotFoundError, GatewayError, NotAllowedError
 from gateway.executor import Executor
 from gateway.surfaces.mcp.limits import Limits
+from gateway.surfaces.mcp.listing import NoChoice
 from gateway.surfaces.mcp.server import GatewayServer, Identity
 from gateway.surfaces.mcp.surface import McpSurface
 from gateway.toolkit.client import ToolKitClient
@@ -52,6 +53,7 @@ class FakeConsents:
 
     def __init__(self) -> None:
         self.connected: set[tuple[str, str]] = set()
+        self.accounts: list[str | None] = []
         self.status: dict[str, FlowStatus] = {}
         self.waiting = asyncio.Event()
         self.waits: list[tuple[str, str, float]] = []
@@ -64,6 +66,7 @@ class FakeConsents:
     async def credential(
         self, call: Call, requirement: Requirement, refused: Credential | None = None
     ) -> Credential | NeedsConnection | GatewayError:
+        self.accounts.append(call.account)
         if self.refusal is not None:
             return self.refusal
         subject, provider = call.principal.subject, requirement.provider
@@ -123,7 +126,8 @@ class Edge:
 class World:
     """Everything a test of the surface needs. Tools are declared with `world.tool`, as in a toolkit file."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, accounts: Any = None) -> None:
+        self.accounts = accounts or NoChoice()
         self.registry = Registry()
         self.events: list[AuditEvent] = []
         self.consents = FakeConsents()
@@ -140,6 +144,7 @@ class World:
             self.consents,
             state_keys=lambda: self.keys,
             identity=Identity("gateway", "1.2.3", instructions="Use the tools."),
+            accounts=self.accounts,
             limits=limits,
         )
         self.tool = self.toolkit.tool

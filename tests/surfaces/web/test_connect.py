@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from gateway.errors import FlowError, ProviderUnavailableError
+from gateway.errors import FieldError, FlowError, ProviderUnavailableError
 from gateway.types import CredentialKind, Flow, FlowStatus
+from tests.surfaces.web.conftest import Field
 
 # The fixtures `site`, `alice` and `bob`, and what they are made of, are in conftest.py.
 
@@ -19,6 +20,10 @@ def form_token(page: httpx2.Response) -> str:
     found = re.search(r'name="form_token" value="([^"]+)"', page.text)
     assert found, page.text
     return found[1]
+
+
+def words(page: httpx2.Response) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
 
 
 async def press(browser: httpx2.AsyncClient, path: str, action: str = "", **fields: str) -> httpx2.Response:
@@ -306,3 +311,83 @@ async def test_a_return_url_that_cannot_be_trusted_is_not_followed(site, alice) 
     flow = site.flows.add(return_url="javascript:alert(1)")
     answer = await press(alice, f"/connect/{flow.id}", "/decline")
     assert answer.headers["location"] == f"/connect/{flow.id}/done"
+
+
+# --- what the person fills in ---
+
+
+async def test_a_part_of_the_address_is_asked_for_and_goes_to_the_flow(site, alice) -> None:
+    flow = site.flows.add(provider="google")
+    site.flows.views[flow.id] = {"fields": (Field("shop", "the part before .shop.example", "former"),)}
+    page = await alice.get(f"/connect/{flow.id}")
+    assert 'name="variable-shop"' in page.text
+    assert 'value="former"' in page.text
+    assert "the part before .shop.example" in page.text
+    answer = await press(alice, f"/connect/{flow.id}", **{"variable-shop": "acme", "variable-other": "x"})
+    assert answer.status_code == 303
+    assert site.flows.variables[flow.id] == {"shop": "acme"}
+
+
+async def test_a_field_that_will_not_do_is_named_and_keeps_what_was_typed_but_for_secrets(site, alice) -> None:
+    flow = site.flows.add(kind=CredentialKind.BASIC, scopes=frozenset())
+    site.flows.views[flow.id] = {"fields": (Field("shop", "the part before .shop.example"),)}
+    site.flows.refusal = FieldError("shop", "That does not look right.")
+    typed = {"variable-shop": "<evil>", "username": "anna", "password": "correct horse"}
+    answer = await press(alice, f"/connect/{flow.id}", **typed)
+    assert answer.status_code == 422
+    assert 'aria-describedby="variable_shop_hint variable_shop_error"' in answer.text
+    assert "That does not look right." in answer.text
+    assert 'value="anna"' in answer.text
+    assert "&lt;evil&gt;" in answer.text
+    assert "correct horse" not in answer.text
+    assert answer.text.count("autofocus") == 1
+
+
+async def test_a_user_name_and_password_are_typed_in(site, alice) -> None:
+    flow = site.flows.add(kind=CredentialKind.BASIC, scopes=frozenset())
+    answer = await press(alice, f"/connect/{flow.id}", username="anna", password=" two words ")
+    assert answer.status_code == 303
+    assert site.flows.keys == {flow.id: "anna: two words "}
+
+
+# --- the same account again, another account, and what was not granted ---
+
+
+async def test_the_page_names_the_account_that_is_wanted_again(site, alice) -> None:
+    flow = site.flows.add()
+    site.flows.views[flow.id] = {"account": "alice@work.example"}
+    text = words(await alice.get(f"/connect/{flow.id}"))
+    assert "With the account alice@work.example" in text
+    assert "another account would be kept beside it" in text
+
+
+async def test_a_program_cannot_pass_its_request_off_as_the_persons_own_wish(site, alice) -> None:
+    flow = site.flows.add(client="My connections")
+    text = words(await alice.get(f"/connect/{flow.id}"))
+    assert "My connections asks to use your HubSpot account" in text
+    assert "You asked for this" not in text
+
+
+async def test_what_was_withheld_before_is_said_before_asking_again(site, alice) -> None:
+    flow = site.flows.add(tool=None)
+    site.flows.views[flow.id] = {"withheld": ("crm.objects.contacts.write",), "is_own_wish": True}
+    text = words(await alice.get(f"/connect/{flow.id}"))
+    assert "HubSpot was asked for this before and did not grant it." in text
+    assert "crm.objects.contacts.write" in text
+
+
+async def test_the_end_says_what_was_not_granted_and_which_account_it_is(site, alice) -> None:
+    flow = site.flows.add(status=FlowStatus.CONNECTED)
+    site.flows.views[flow.id] = {"withheld": ("tickets",), "connected": "alice@example.com"}
+    text = words(await alice.get(f"/connect/{flow.id}/done"))
+    assert "Not everything was granted." in text
+    assert "Read and change tickets" in text
+    assert "alice@example.com" in text
+
+
+async def test_the_end_says_that_another_account_was_connected_and_nothing_overwritten(site, alice) -> None:
+    flow = site.flows.add(status=FlowStatus.CONNECTED)
+    site.flows.views[flow.id] = {"account": "alice@a.example", "connected": "bob@b.example", "is_mistaken": True}
+    text = words(await alice.get(f"/connect/{flow.id}/done"))
+    assert "You connected another account" in text
+    assert "Nothing was overwritten: bob@b.example is kept as an account of its own" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -129,3 +129,65 @@ async def test_a_forged_disconnect_does_nothing(site, alice) -> None:
     assert (await alice.post(path, headers={"origin": site.url})).status_code == 403
     assert (await alice.get(path)).status_code == 405
     assert connection in site.connections.rows
+
+
+async def press_on(browser, connection_id: str, act: str, token: str | None = None):
+    token = token or re.search(r'name="form_token" value="([^"]+)"', (await browser.get("/connections")).text)[1]
+    origin = str(browser.base_url).rstrip("/")
+    path = f"/connections/{connection_id}/{act}"
+    return await browser.post(path, data={"form_token": token}, headers={"origin": origin})
+
+
+async def test_the_default_is_marked_where_there_is_a_choice_and_can_be_moved(site, alice) -> None:
+    first = site.connections.add(is_default=True)
+    second = site.connections.add(account_id="2", account_label="alice@work.example")
+    text = words(await alice.get("/connections"))
+    assert "alice@example.com Default Active" in text
+    assert text.count("Use by default") == 1
+    answer = await press_on(alice, second.id, "default")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/connections#{second.id}")
+    assert [row.is_default for row in site.connections.rows] == [False, True]
+    assert first.id != second.id
+
+
+async def test_a_single_account_is_not_called_the_default(site, alice) -> None:
+    site.connections.add(is_default=True)
+    text = words(await alice.get("/connections"))
+    assert "Default" not in text
+    assert "Use by default" not in text
+    assert "Add another account" in text
+
+
+@pytest.mark.parametrize("act", ["again", "another"])
+async def test_asking_again_and_adding_lead_to_the_page_that_asks_first(site, alice, act: str) -> None:
+    made = site.connections.add(status=ConnectionStatus.NEEDS_REAUTH)
+    answer = await press_on(alice, made.id, act)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/connect/flow-{act}")
+    assert site.connections.begun == [(act, made.id)]
+
+
+@pytest.mark.parametrize("act", ["default", "again", "another"])
+async def test_nothing_is_done_for_a_strangers_connection_or_without_our_form(site, alice, act: str) -> None:
+    site.connections.add()
+    theirs = site.connections.add("bob")
+    assert (await press_on(alice, theirs.id, act)).status_code == 404
+    assert (await press_on(alice, theirs.id, act, token="guessed")).status_code == 403
+    assert site.connections.begun == []
+
+
+async def test_what_was_withheld_is_listed_with_the_way_to_ask_again(site, alice) -> None:
+    site.connections.add()
+    site.connections.withheld = ("crm.objects.contacts.write",)
+    text = words(await alice.get("/connections"))
+    assert "HubSpot was asked for this and did not grant it: Create, change and delete contacts" in text
+    assert "Ask again" in text
+
+
+async def test_an_end_that_was_foreseen_is_said_with_the_way_to_prevent_it(site, alice) -> None:
+    at = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    site.connections.add(ends_at=at)
+    assert "Will end on" not in words(await alice.get("/connections"))
+    site.connections.add(account_id="2", ends_at=at, warned_at=at)
+    text = words(await alice.get("/connections"))
+    assert "Will end on 4 Mar 2026, 12:00 UTC" in text
+    assert "Connect again" in text
