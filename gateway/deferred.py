@@ -231,14 +231,12 @@ class DeferredAccounts:
         from gateway.oauth.upkeep import Upkeep
         from gateway.providers.catalogue import Catalogue
 
-        audit, rows = self.audit, store.connections
+        audit, rows, settings = self.audit, store.connections, self._settings
         client = OAuthClient(transport, clock)
-        settings = self._settings
         catalogue = Catalogue.load(folder=settings.catalogue.folder)
         apps = Apps(catalogue, settings.providers, Discovery(transport, clock), settings.tenants)
         grants = Grants(rows, vault, LiveTokens(clock), clock)
-        own = OwnAccess(apps, client, clock)
-        choice = Choice(rows, grants.live, clock)
+        own, choice = OwnAccess(apps, client, clock), Choice(rows, grants.live, clock)
         allowed = settings.server.device_flow
         consent = Consent(client, Identities(client, transport, clock), grants, vault, clock)
         device = DeviceConsents(client, consent, apps=apps, audit=audit, clock=clock, enabled=allowed)
