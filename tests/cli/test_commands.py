@@ -147,6 +147,25 @@ def test_without_connections_it_says_how_to_get_one(run):
     assert run("connections", "--json").stdout.strip() == "[]"
 
 
+def test_choosing_a_default_that_does_not_exist_is_an_error(run):
+    result = run("connections", "--default", "nope")
+    assert result.returncode == 1
+    assert "You have no connection nope" in result.stderr
+
+
+def test_a_code_for_another_device_is_refused_until_the_operator_allows_it(run):
+    result = run("connect", "github", "--device")
+    assert result.returncode != 0
+    assert "device_flow = true" in result.stderr
+
+
+@pytest.mark.parametrize("given", ["subdomain", "=acme", "subdomain="])
+def test_a_field_that_is_filled_in_wrongly_is_explained(run, given):
+    result = run("connect", "zendesk", "--set", given)
+    assert result.returncode == 2
+    assert "--set subdomain=acme" in result.stderr
+
+
 def test_ending_a_connection_that_does_not_exist_is_an_error(run):
     result = run("connections", "--disconnect", "nope")
     assert result.returncode == 1

@@ -97,6 +97,11 @@ def lambda_named(name):
         ("api_key", CredentialKind.API_KEY),
         ("api-key", CredentialKind.API_KEY),
         ("API Key", CredentialKind.API_KEY),
+        ("basic", CredentialKind.BASIC),
+        ("Basic Auth", CredentialKind.BASIC),
+        ("client_credentials", CredentialKind.CLIENT_CREDENTIALS),
+        ("clientCredentials", CredentialKind.CLIENT_CREDENTIALS),
+        ("service_account", CredentialKind.SERVICE_ACCOUNT),
     ],
 )
 def test_auth_type_is_read_in_every_spelling(client, registry, spelled, kind):

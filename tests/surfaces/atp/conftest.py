@@ -51,19 +51,13 @@ NAME_SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "re
 
 
 @dataclass
-class NoChoice:
-    """Nobody has more than one account."""
-
-    async def offered(self, principal: Principal) -> dict[tuple[str, CredentialKind], tuple[str, ...]]:
-        return {}
-
-
 class House:
     """What the surface stands on, for a test to arrange and to look at: people's accounts, tools, events."""
 
     registry: Registry = field(default_factory=Registry)
     flows: list[Flow] = field(default_factory=list)
     grants: dict[tuple[Principal, str], tuple[Connection, TokenSet]] = field(default_factory=dict)
+    choices: dict[Principal, dict[tuple[str, CredentialKind], tuple[str, ...]]] = field(default_factory=dict)
     opened: int = 0
     down: GatewayError | None = None
     events: list[AuditEvent] = field(default_factory=list)
@@ -148,6 +142,9 @@ class House:
         tokens = TokenSet(Secret(token), Secret("refresh-" + token), NOW + timedelta(hours=1), frozenset({"b", "a"}))
         self.grants[principal, provider] = connection, tokens
 
+    async def offered(self, principal: Principal) -> dict[tuple[str, CredentialKind], tuple[str, ...]]:
+        return self.choices.get(principal, {})
+
     def add(
         self, name: str, run: Callable[..., Any], requirement: Requirement | None = None, toolkit: str = "crm"
     ) -> None:
@@ -203,7 +200,7 @@ def serve(house: House) -> Serve:
             }
             | changes
         )
-        tasks = Tasks(Executor(house.registry, policy, AppCredentials(house), audit), toolkits, users, NoChoice())
+        tasks = Tasks(Executor(house.registry, policy, AppCredentials(house), audit), toolkits, users, house)
         keys = FixedAppKeys({"shop": Secret(KEY), "other": Secret("another-key-0123")})
         async with serving(Starlette(routes=app_routes(keys, consents, tasks, toolkits))) as base_url:
             house.base_url = base_url

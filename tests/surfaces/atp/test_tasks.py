@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from gateway.toolkit.llm_client import LLMClient
-from gateway.types import Requirement
+from gateway.types import CredentialKind, Principal, Requirement
 
 KEY = "app-key-7f3a9c51d2"
 PROCESS = "/api/v1/atp/llm-client/process/"
@@ -74,6 +74,21 @@ async def test_a_toolkits_tools_come_in_the_providers_own_shape(
         assert SHOWN[provider] in context["tools"]
         assert (context["toolkit_id"], context["toolkit_name"]) == ("crm", "crm")
         assert (context["provider"], context["user_prompt"]) == (provider, "make Acme")
+
+
+async def test_a_context_for_a_person_with_several_accounts_offers_the_choice_and_others_do_not(serve: Any) -> None:
+    ask = {"type": "get_toolkit_context", "request_id": "r1", "toolkit_id": "crm"}
+    async with serve() as house:
+        house.choices[Principal("app:shop", "u1")] = {("hubspot", CredentialKind.OAUTH2): ("anna", "work")}
+        found = [
+            (await _post(house, ask | more)).json()["payload"]["tools"]
+            for more in ({"external_user_id": "u1"}, {"external_user_id": "u2"}, {})
+        ]
+
+    offered = [{tool["name"]: tool["parameters"]["properties"] for tool in tools} for tools in found]
+    assert offered[0]["create_company"]["hubspot_account"]["enum"] == ["anna", "work"]
+    assert list(offered[0]["echo"]) == ["name"]
+    assert [list(each["create_company"]) for each in offered[1:]] == [["name"], ["name"]]
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "mistral"])
