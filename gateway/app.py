@@ -98,8 +98,10 @@ class Gateway:
         if self.listener is not None:
             await self.listener.aclose()
         await self.accounts.finish()
-        await self.audit.close()
-        await self.accounts.close()
+        try:
+            await self.audit.close()
+        finally:
+            await self.accounts.close()
 
 
 def build(

@@ -17,16 +17,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 from gateway import app
 from gateway.app import Gateway
-from gateway.clock import Clock
+from gateway.clock import Clock, SystemClock
 from gateway.deferred import Outside
 from gateway.oauth.grants import Grants
 from gateway.oauth.live_tokens import LiveTokens
 from gateway.settings import Settings, load_settings
 from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
-from gateway.testing.grants import RegisteredClient
+from gateway.testing.grants import Grant, RegisteredClient
 from gateway.toolkit.context import NullChannel
-from gateway.types import Call, Client, Connection, Done, Flow, Outcome, Principal, Requirement
+from gateway.types import Call, Client, Connection, Done, Flow, Outcome, Principal, Requirement, TokenSet
 from gateway.vault.key_sources import new_key
 from tests.proofs.standing_clock import StandingClock
 
@@ -128,10 +128,26 @@ class World:
 
     async def refresh_token_is_alive(self, gateway: Gateway) -> bool:
         """Whether the provider would still take the refresh token that is stored."""
-        accounts = await gateway.accounts.open()
-        grants = Grants(accounts.store.connections, accounts.vault, LiveTokens(self.clock), self.clock)
-        stored = (await grants.open(await self.row(gateway))).refresh_token
+        return await self.takes(gateway, await self.row(gateway))
+
+    async def takes(self, gateway: Gateway, row: Connection) -> bool:
+        """Whether the provider would take this row's refresh token."""
+        stored = (await tokens_of(gateway, row)).refresh_token
         return stored is not None and self.server.grants.find_live_refresh(stored.reveal()) is not None
+
+
+async def tokens_of(gateway: Gateway, row: Connection) -> TokenSet:
+    accounts = await gateway.accounts.open()
+    clock = SystemClock()
+    return await Grants(accounts.store.connections, accounts.vault, LiveTokens(clock), clock).open(row)
+
+
+def agree(world: World, authorization_url: str, user: str) -> dict[str, str]:
+    """What the provider's redirect brings us once a person has agreed, without their walk through its pages."""
+    asked = query_of(authorization_url)
+    grant = Grant(asked["client_id"], world.server.people[user], frozenset(asked.get("scope", "").split()))
+    code = world.server.grants.put_code(grant, asked["redirect_uri"], asked["code_challenge"], asked.get("nonce"))
+    return {"code": code, "state": asked["state"], "iss": world.place.issuer}
 
 
 def query_of(url: str) -> dict[str, str]:
