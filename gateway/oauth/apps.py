@@ -32,7 +32,8 @@ class ProviderSettings:
 
     `allowed_hosts` are the hosts, beside the vendor's, that a self-hosted product may be at. `testing`: the provider
     has not published our app yet, so that grants end early (Google: after 7 days). `sandbox` means the provider's test
-    environment. `service_account` is the key, as the provider hands it out, for tools that act for nobody.
+    environment. `redirect_uri` is sent in place of our own address, where the provider has given it a name (eBay's
+    RuName). `service_account` is the key, as the provider hands it out, for tools that act for nobody.
     """
 
     client_id: str | None = None
@@ -49,6 +50,7 @@ class ProviderSettings:
     testing: bool = False
     sandbox: bool = False
     service_account: Secret | None = None
+    redirect_uri: str | None = None
 
     def over(self, common: ProviderSettings) -> ProviderSettings:
         """A tenant's table over the one for all: what it leaves out is the common one's.
@@ -57,14 +59,18 @@ class ProviderSettings:
         """
         alone = any((self.client_id, self.issuer, self.authorization_url, self.token_url))
         given = {each.name: getattr(self, each.name) for each in fields(self)}
-        own = {"client_id", "client_secret", "service_account", "testing", "sandbox"} if alone else set()
+        belongs = {"client_id", "client_secret", "service_account", "testing", "sandbox", "redirect_uri"}
+        own = belongs if alone else set()
         given = {name: value for name, value in given.items() if value or name in own}
         return replace(common, **given)
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderApp:
-    """A provider and our registration there. Every consent asks for `scopes`, whatever the tool needs beside them."""
+    """A provider and our registration there. Every consent asks for `scopes`, whatever the tool needs beside them.
+
+    `variables` are the parts of its addresses as they were filled in; `redirect_uri` goes in place of our own address.
+    """
 
     provider: Provider
     client_id: str
@@ -73,6 +79,8 @@ class ProviderApp:
     optional_scopes: frozenset[str] = frozenset()
     testing: bool = False
     service_account: Secret | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    redirect_uri: str | None = None
 
     @property
     def auth_method(self) -> ClientAuth:
@@ -166,6 +174,8 @@ class Apps:
             settings.optional_scopes,
             settings.testing,
             settings.service_account,
+            _values(described, settings, variables or {}),
+            settings.redirect_uri,
         )
 
     def _describe(self, provider_id: str, tenant: str) -> Provider | None:
@@ -244,6 +254,12 @@ def _described(provider_id: str, known: Provider | None, settings: ProviderSetti
 def _shapes(api: Api) -> Api:
     """What the API's errors look like, without its addresses."""
     return Api(expired=api.expired, missing_scope=api.missing_scope, scopes=api.scopes)
+
+
+def _values(provider: Provider, settings: ProviderSettings, theirs: Mapping[str, str]) -> dict[str, str]:
+    """What stands in the addresses: the operator's choice, else the person's, else the default."""
+    chosen = {name: settings.variables.get(name, theirs.get(name)) for name in provider.variables}
+    return {name: value for name, about in provider.variables.items() if (value := chosen[name] or about.default)}
 
 
 def _filled(provider: Provider, settings: ProviderSettings, theirs: Mapping[str, str], *, complete: bool) -> Provider:

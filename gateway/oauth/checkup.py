@@ -119,6 +119,9 @@ def _ends(provider: Provider, settings: ProviderSettings) -> Iterator[Finding]:
         yield Finding(Level.NOTE, "if the app is not published there yet, set testing = true: people are then warned")
     elif settings.testing:
         yield Finding(Level.WARNING, f"testing does nothing: {provider.name} does not shorten unpublished apps' grants")
+    if provider.refresh.absolute and provider.refresh.absolute < SOON:
+        life = duration(provider.refresh.absolute)
+        yield Finding(Level.WARNING, f"a grant ends after {life}, whatever anybody does: people connect again then")
     if idle and idle < SOON:
         yield Finding(Level.WARNING, f"a grant ends when it is unused for {duration(idle)}: keep the gateway running")
     if provider.preview:

@@ -108,7 +108,7 @@ class Consent:
 
         `known` are extras from elsewhere, such as the redirect.
         """
-        account = await self._accounts.identify(app, answer, nonce, known)
+        account = await self._accounts.identify(app, answer, nonce, {**app.variables, **(known or {})})
         answer = replace(answer, extras=account.extras)
         tokens = answer.tokens(app.provider, flow.scopes | app.optional_scopes)
         renewable = tokens.refresh_token is not None or app.provider.refresh.grant == "exchange"

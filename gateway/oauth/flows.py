@@ -171,7 +171,7 @@ class Flows:
             raise FlowError("This connection takes an API key or a password. Enter it on the page.")
         flow = replace(flow, variables=self._filled_in(flow, variables))
         app = await self._apps.get(flow.provider, tenant=flow.principal.tenant, variables=flow.variables)
-        redirect_uri = f"{await self._base_url()}/oauth/callback/{flow.provider}"
+        redirect_uri = app.redirect_uri or f"{await self._base_url()}/oauth/callback/{flow.provider}"
         wanted = await self._grants.find(principal, flow.reconnects) if flow.reconnects else None
         departure = await self._consent.depart(app, flow, redirect_uri, wanted)
         browser, now = Secret(secrets.token_urlsafe(32)), self._clock.now()

@@ -56,9 +56,9 @@ class Identity:
     `account_id` are the claims that together name the account for ever; `label` the claims that a person knows it
     by, best first; `workspace` the claims that name the portal, team or company it is in, which tell two accounts of
     one person apart. Each is a path: a dot leads into an object, `[0]` into a list. What the source does not say is
-    looked for among the connection's extras. `method`, `headers`, `body` (JSON) and `authorization` say how to ask at
-    the userinfo endpoint; `{access_token}` stands for the token. `extras` are parts of the answer that calls need,
-    each with the pattern that its whole value must match.
+    looked for among the provider's variables and the connection's extras. `method`, `headers`, `body` (JSON) and
+    `authorization` say how to ask at the userinfo endpoint; `{access_token}` stands for the token. `extras` are parts
+    of the answer that calls need, each with the pattern that its whole value must match.
     """
 
     source: Literal["id_token", "userinfo", "introspection", "token"]

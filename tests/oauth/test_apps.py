@@ -174,6 +174,7 @@ async def test_a_person_fills_in_what_the_operator_left_open():
     app = await shops.get("shopify", variables={"shop": "acme"})
     assert app.provider.token_url == "https://acme.myshopify.com/admin/oauth/access_token"
     assert app.provider.api.hosts == ("acme.myshopify.com",)
+    assert app.variables == {"shop": "acme"}
 
 
 @pytest.mark.parametrize("variables", [{}, {"shop": ""}, {"shop": "acme.evil.example/"}, {"shop": "a@b"}])
@@ -210,3 +211,17 @@ async def test_the_test_environment_is_another_server_with_the_same_particulars(
     app = await apps(square=ProviderSettings("id", SECRET, sandbox=True)).get("square")
     assert app.provider.token_url == "https://connect.squareupsandbox.com/oauth2/token"
     assert app.provider.token_response.expires_at == "expires_at"
+
+
+async def test_variables_are_known_whoever_chose_them():
+    """They tell accounts of two servers apart, and tools need them."""
+    settings = ProviderSettings("id", SECRET, variables={"subdomain": "acme"})
+    assert (await apps(zendesk=settings).get("zendesk", variables={"subdomain": "evil"})).variables == {
+        "subdomain": "acme"
+    }
+    assert (await apps(gitlab=ProviderSettings("id", SECRET)).get("gitlab")).variables == {"host": "gitlab.com"}
+
+
+async def test_a_name_that_the_provider_gave_our_address_goes_in_its_place():
+    app = await apps(ebay=ProviderSettings("id", SECRET, redirect_uri="Acme-RuName")).get("ebay")
+    assert app.redirect_uri == "Acme-RuName"

@@ -51,6 +51,7 @@ def test_what_keeps_it_from_working_is_named(name, settings, says):
         ("google", ProviderSettings("ours", SECRET, testing=True), "every grant ends after 7 days"),
         ("hubspot", ProviderSettings("ours", SECRET, testing=True), "testing does nothing"),
         ("hubspot", ProviderSettings("ours", SECRET, allowed_hosts=frozenset({"a.example"})), "allowed_hosts does"),
+        ("netsuite", ProviderSettings("ours", SECRET), "a grant ends after 7 days, whatever anybody does"),
         ("squarespace", ProviderSettings("ours", SECRET), "unused for 7 days: keep the gateway running"),
         ("okta", ProviderSettings("ours", variables={"domain": "acme.okta.com"}), "a preview"),
     ],

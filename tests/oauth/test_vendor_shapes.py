@@ -21,7 +21,7 @@ from tests.oauth.conftest import ALICE, CALLBACK, House
 CONTACTS = "crm.objects.contacts.read"
 GMAIL, EVENTS = "https://www.googleapis.com/auth/gmail.readonly", "https://www.googleapis.com/auth/calendar.events"
 JOURNEYS = {
-    "hubspot": ((CONTACTS,), timedelta(minutes=31), "alice@example.com", 1),
+    "hubspot": ((CONTACTS,), timedelta(minutes=31), "alice@example.com (twin.hubspot.example)", 1),
     "google": ((GMAIL,), timedelta(hours=1), "alice@example.com", 1),
     "salesforce": (("api",), timedelta(hours=3), "alice@twin.example", 1),
     "microsoft": (("Mail.Read",), timedelta(hours=1), "alice@example.com", 0),
