@@ -36,6 +36,7 @@ from gateway.oauth.detached import Detached
 from gateway.oauth.flow_view import FlowView, view_of
 from gateway.oauth.grants import Grants
 from gateway.oauth.identity import Account
+from gateway.oauth.redirect import redirect_variables
 from gateway.oauth.typed import read_typed, read_variables
 from gateway.providers.provider import Variable
 from gateway.secret import Secret
@@ -223,6 +224,9 @@ class Flows:
         try:
             app = await self._apps.get(flow.provider, tenant=flow.principal.tenant, variables=flow.variables)
             check_issuer(app, query)
+            if named := redirect_variables(app.provider, query):
+                flow = replace(flow, variables={**flow.variables, **named})
+                app = await self._apps.get(flow.provider, tenant=flow.principal.tenant, variables=flow.variables)
             error = redirect_error(query)
             if error in DECLINED:
                 return await self._end_declined(flow)

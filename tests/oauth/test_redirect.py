@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from datetime import timedelta
+
 import pytest
+from oauth.conftest import ALICE, CALLBACK, http
 
 from gateway.errors import FlowError
 from gateway.oauth.apps import ProviderApp
 from gateway.oauth.redirect import check_signature, redirect_extras, redirect_scopes, redirect_variables
 from gateway.providers.catalogue import Catalogue
 from gateway.secret import Secret
+from gateway.testing.authorization_server import AuthorizationServer
+from gateway.testing.grants import RegisteredClient
+from gateway.testing.serving import serving
 
 CATALOGUE = Catalogue.load()
 # Shopify's own example has these parameters.
@@ -106,3 +112,32 @@ def test_zohos_data_centre_is_one_of_zohos(server, found):
     zoho = CATALOGUE.find("zoho")
     assert zoho is not None
     assert redirect_variables(zoho, {"accounts-server": server}) == found
+
+
+async def test_the_code_goes_to_the_data_centre_that_the_redirect_names_and_so_does_the_next_refresh(
+    house_of, clock, endpoint
+):
+    """As at Zoho: the account lives elsewhere than where the person was sent to consent."""
+    elsewhere, address = endpoint
+    port = address.rpartition(":")[2]
+    async with serving(AuthorizationServer(RegisteredClient("our id", "our secret", (CALLBACK,)))) as home:
+        table = {
+            "name": "Acme",
+            "authorization_url": f"{home}/authorize",
+            "token_url": "http://127.0.0.1:{port}/token",
+            "variables": {"port": {"pattern": r"\d{1,5}", "default": "9"}},
+            "redirect": {"variables": {"port": {"param": "data_centre", "pattern": r"dc-(\d{1,5})"}}},
+        }
+        async with house_of(table) as house:
+            flow = await house.begin()
+            back = await house.come_back(flow)
+            elsewhere.reply = http(
+                "200 OK", {"access_token": "a-token", "token_type": "bearer", "refresh_token": "r", "expires_in": 60}
+            )
+            query = back.query | {"data_centre": f"dc-{port}"}
+            await house.flows.complete("acme", query, back.browser, ALICE)
+            assert b"grant_type=authorization_code" in elsewhere.requests[0]
+            assert (await house.row()).variables == {"port": port}
+            clock.advance(timedelta(minutes=5))
+            await house.credential()
+            assert b"grant_type=refresh_token" in elsewhere.requests[1]
