@@ -88,14 +88,20 @@ class OAuthClient:
         return re.sub(r"([?&])client_id=", rf"\g<1>{provider.client_id_param}=", str(url), count=1)
 
     async def exchange(
-        self, app: ProviderApp, *, code: Secret, verifier: Secret, redirect_uri: str, state: Secret | None = None
+        self,
+        app: ProviderApp,
+        *,
+        code: Secret,
+        verifier: Secret,
+        redirect_uri: str,
+        told: Mapping[str, str] | None = None,
     ) -> TokenAnswer:
         """Redeem an authorization code. Raises TokenEndpointError."""
         provider = app.provider
         params = {"grant_type": "authorization_code", "code": code.reveal(), "redirect_uri": redirect_uri}
         if provider.pkce:
             params["code_verifier"] = verifier.reveal()
-        params |= filled(provider.token_params, {"state": state.reveal() if state else ""})
+        params |= filled(provider.token_params, told or {})
         answer = await self._token(app, provider.token_url, params, code, verifier)
         if provider.long_lived:
             answer = await self._swapped(app, provider.long_lived, answer)

@@ -85,16 +85,17 @@ class Consent:
         if not code or len(code) > _LONGEST_CODE or flow.sealed_verifier is None or flow.redirect_uri is None:
             raise FlowError(f"{app.provider.name} sent no usable code. Start again from the link.")
         verifier = Secret((await self._vault.open(flow.sealed_verifier, _binding(flow))).decode())
-        state = Secret(query["state"]) if "state" in query else None
+        extras = redirect_extras(app.provider, query)
+        told = {**extras, "state": query.get("state", "")}  # what some providers want back with the code
         try:
             answer = await self._client.exchange(
-                app, code=Secret(code), verifier=verifier, redirect_uri=flow.redirect_uri, state=state
+                app, code=Secret(code), verifier=verifier, redirect_uri=flow.redirect_uri, told=told
             )
         except TokenEndpointError as error:
             raise refusal(app, error) from None
         if answer.scopes is None:
             answer = replace(answer, scopes=redirect_scopes(app.provider, query))
-        return await self.keep(app, flow, answer, _nonce(verifier), redirect_extras(app.provider, query))
+        return await self.keep(app, flow, answer, _nonce(verifier), extras)
 
     async def keep(
         self,

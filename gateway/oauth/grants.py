@@ -98,8 +98,17 @@ class Grants:
                 )
             if kept is not None:
                 self.live.forget(principal, provider)
-                return kept
+                return await self._preferred(kept)
         raise FlowError("This account is being connected somewhere else at the same time. Start again.")
+
+    async def _preferred(self, kept: Connection) -> Connection:
+        """An account whose name could not be found out when it was connected is no default beside one with a name."""
+        if kept.is_default or kept.account_label is None:
+            return kept
+        default = await self._rows.find(kept.principal, kept.provider, kept.kind)
+        if default is None or default.account_label is not None:
+            return kept
+        return await self.make_default(kept.principal, kept.id) or kept
 
     async def make_default(self, principal: Principal, connection_id: str) -> Connection | None:
         """Have calls that name no account use this one. None where the person has no such connection."""

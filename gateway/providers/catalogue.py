@@ -1,7 +1,7 @@
 """Catalogue: a provider's name to its description.
 
 Shipped descriptions are the TOML files in the folder `catalogue/`; a file is read when its provider is first asked
-for, so a start pays for none. Descriptions from the operator's own settings stand beside them and win.
+for, so a start pays for none. The operator's own descriptions, from a folder or the settings, stand beside and win.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Catalogue:
     def load(cls, *extra: Mapping[str, Mapping[str, Any]], folder: Path | None = None) -> Catalogue:
         """The shipped providers, those of the operator's `folder`, and tables of further ones by name.
 
-        Raises SettingsError for a broken table, or a folder that is none.
+        A shipped file is read when its provider is first asked for; the operator's own are read now, so that a mistake
+        in one is told at the start. Raises SettingsError for a broken table or file, or a folder that is none.
         """
         own = {
             name: read_provider(name, table, f"[providers.{name}]")
@@ -38,7 +39,8 @@ class Catalogue:
         }
         if folder is not None and not folder.is_dir():
             raise SettingsError(f"[catalogue] folder: {folder} is not a folder. Create it, or correct the path.")
-        return cls(own, {**_files_in(SHIPPED), **(_files_in(folder) if folder else {})})
+        theirs = {name: _read_file(name, path) for name, path in _files_in(folder).items()} if folder else {}
+        return cls({**theirs, **own}, _files_in(SHIPPED))
 
     def names(self) -> list[str]:
         """Every provider's name, sorted."""

@@ -164,11 +164,12 @@ async def test_the_code_is_redeemed_as_the_file_says(name):
         code=Secret("the-code"),
         verifier=Secret(VERIFIER),
         redirect_uri=CALLBACK,
-        state=Secret("the-state"),
+        told={"state": "the-state", "context": "stores/abc", "scope": "a b"},
     )
     fields = {"grant_type": "authorization_code", "code": "the-code", "redirect_uri": CALLBACK}
     fields |= {"code_verifier": VERIFIER} if table.get("pkce", True) else {}
-    constants = {key: value.replace("{state}", "the-state") for key, value in table.get("token_params", {}).items()}
+    words = {"{state}": "the-state", "{context}": "stores/abc", "{scope}": "a b"}
+    constants = {key: words.get(value, value) for key, value in table.get("token_params", {}).items()}
     first, *more = desk.transport.kept
     desk.expect(first, "POST", table["token_url"], fields | constants, json=table.get("token_request_format") == "json")
     if swap := table.get("long_lived"):

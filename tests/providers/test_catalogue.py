@@ -45,12 +45,17 @@ def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
         Catalogue.load(folder=tmp_path / "nowhere")
 
 
-def test_a_file_is_read_when_its_provider_is_first_asked_for(tmp_path):
+def test_a_mistake_in_a_file_of_the_operators_own_is_told_at_the_start(tmp_path):
     (tmp_path / "broken.toml").write_text("name = ")
-    catalogue = Catalogue.load(folder=tmp_path)
-    assert catalogue.find("google")
     with pytest.raises(SettingsError, match=r"broken\.toml cannot be read"):
-        catalogue.find("broken")
+        Catalogue.load(folder=tmp_path)
+
+
+def test_a_shipped_file_is_read_when_its_provider_is_first_asked_for():
+    catalogue = Catalogue.load()
+    assert catalogue._known == {}
+    assert catalogue.find("google")
+    assert catalogue._known.keys() == {"google"}
 
 
 @pytest.mark.parametrize(
