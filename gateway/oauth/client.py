@@ -28,7 +28,7 @@ from gateway.oauth.apps import ProviderApp
 from gateway.oauth.assertion import ServiceAccountKey, signed_assertion
 from gateway.oauth.client_auth import Format, proof
 from gateway.oauth.device_answer import DeviceAnswer, read_device_answer
-from gateway.oauth.http import TIMEOUT, LastLook, ProviderTransport, json_object
+from gateway.oauth.http import TIMEOUT, LastLook, ProviderTransport, at_path, json_object
 from gateway.oauth.placeholders import filled, filled_url
 from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError, has_ended, read_answer, safe_detail
 from gateway.oauth.token_life import moment
@@ -193,7 +193,7 @@ class OAuthClient:
                 auth=None if revocation.auth == "bearer" else revocation.auth or app.auth_method,
                 written_as=revocation.format,
             )  # fmt: skip
-        except (httpx2.HTTPError, TimeoutError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             log.warning("%s could not be asked to revoke a grant: %s", app.provider.name, type(error).__name__)
             return False
         if not (ended := has_ended(app.provider, response.status_code, response.content)):
@@ -213,10 +213,11 @@ class OAuthClient:
                 app, introspection.method, introspection.url, fields, tokens,
                 auth=introspection.auth or app.auth_method, written_as=introspection.format,
             )  # fmt: skip
-        except (httpx2.HTTPError, TimeoutError):
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError):
             return None
         found = json_object(response.content) if response.is_success else None
-        return found if found and found.get("active") is not False else None
+        is_dead = found and introspection.active and at_path(found, introspection.active) is False
+        return None if is_dead else found
 
     async def _swapped(self, app: ProviderApp, swap: Swap, answer: TokenAnswer) -> TokenAnswer:
         """The long-lived token for a short-lived one; what the second answer leaves out is the first one's."""

@@ -5,6 +5,9 @@ pool and the TLS context (tens of milliseconds to build) outlive them in `Provid
 `BODY_LIMIT` bytes and no further, also after decompression. Redirects are not followed, the environment's proxies
 and cookies do not apply.
 
+Some providers want tokens in the query of a GET. httpx2 writes each request's address into its log, and whatever runs
+us may listen to that. So a request forgets its query as soon as it has been sent: what is not there cannot be logged.
+
 Below: httpx2. Above: client, discovery, identity.
 """
 
@@ -47,7 +50,10 @@ class ProviderTransport(httpx2.AsyncBaseTransport):
             context = self._ssl_context or httpx2.create_ssl_context(trust_env=False)
             self._pool = httpx2.AsyncHTTPTransport(verify=context, trust_env=False)
         request.headers["Accept-Encoding"] = "identity"
-        response = await self._pool.handle_async_request(request)
+        try:
+            response = await self._pool.handle_async_request(request)
+        finally:
+            request.url = request.url.copy_with(query=None)
         try:
             body = await _read(response)
         finally:

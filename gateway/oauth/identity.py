@@ -27,6 +27,7 @@ from gateway.oauth.client import OAuthClient
 from gateway.oauth.http import ProviderTransport, ask_json, at_path, get_json
 from gateway.oauth.placeholders import filled, filled_text, filled_url
 from gateway.oauth.token_answer import TokenAnswer, matching, text_of
+from gateway.providers.addresses import names_in
 from gateway.providers.provider import Identity
 from gateway.secret import Secret
 
@@ -49,6 +50,14 @@ class Account:
     extras: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an account's API is, and what the person calls the site or company there."""
+
+    extras: Mapping[str, str] = field(default_factory=dict)
+    label: str | None = None
+
+
 class Accounts:
     """Finds out who a fresh grant belongs to."""
 
@@ -68,15 +77,17 @@ class Accounts:
         extras = {**answer.extras, **(known or {})}
         identity = app.provider.identity
         if identity is None:
-            return Account(extras=await self._looked_up(app, answer, extras))
+            return Account(extras={**extras, **(await self._looked_up(app, answer, extras)).extras})
         claims = await self._claims(app, replace(answer, extras=extras), nonce)
         extras |= matching(identity.extras, claims)
-        extras = await self._looked_up(app, answer, extras)
+        place = await self._looked_up(app, answer, extras)
+        extras |= place.extras
         parts = [_text(claims, path) or extras.get(path) for path in identity.account_id]
         if not all(parts):
             log.warning("%s did not say which account was connected", app.provider.name)
             return Account(extras=extras)
-        return Account(":".join(part for part in parts if part), _label(identity, claims, extras), extras)
+        label = _label(identity, claims, extras, place.label)
+        return Account(":".join(part for part in parts if part), label, extras)
 
     async def _claims(self, app: ProviderApp, answer: TokenAnswer, nonce: str | None) -> Any:
         """The source's own JSON: claims as a rule, a list where the source lists accounts."""
@@ -100,12 +111,12 @@ class Accounts:
         if not url or identity is None:
             return {}
         words["access_token"] = answer.access_token.reveal()
-        headers = filled({**identity.headers, "Authorization": identity.authorization}, words)
+        headers = _complete({**identity.headers, "Authorization": identity.authorization}, words)
         body = filled_text(identity.body, words) if identity.body is not None else None
-        return await ask_json(self._transport, url, _present(headers), identity.method, body) or {}
+        return await ask_json(self._transport, url, headers, identity.method, body) or {}
 
-    async def _looked_up(self, app: ProviderApp, answer: TokenAnswer, extras: dict[str, str]) -> dict[str, str]:
-        """The extras with those that only a question to the API gives: which site, which server.
+    async def _looked_up(self, app: ProviderApp, answer: TokenAnswer, extras: Mapping[str, str]) -> _Place:
+        """What only a question to the API tells: which site, which server.
 
         Where there are several the provider's own choice is taken, or else the first.
         """
@@ -113,9 +124,9 @@ class Accounts:
         words = {**extras, "client_id": app.client_id}
         url = filled_url(lookup.url, words) if lookup else None
         if lookup is None or url is None:
-            return extras
+            return _Place()
         api, words["access_token"] = app.provider.api, answer.access_token.reveal()
-        headers = _present(filled({**api.headers, "Authorization": api.authorization}, words))
+        headers = _complete({**api.headers, "Authorization": api.authorization}, words)
         found: Any = await ask_json(self._transport, url, headers)
         if lookup.items is not None:
             listed = at_path(found, lookup.items) if lookup.items else found
@@ -124,7 +135,7 @@ class Accounts:
         fit = {name: text for name, (text, pattern) in values.items() if text and re.fullmatch(pattern, text)}
         if fit.keys() != lookup.extras.keys():
             log.warning("%s did not say where this account's API is", app.provider.name)
-        return extras | fit
+        return _Place(fit, _text(found, lookup.label) if lookup.label and fit else None)
 
     async def _with_userinfo(
         self, app: ProviderApp, answer: TokenAnswer, claims: Mapping[str, Any]
@@ -135,7 +146,8 @@ class Accounts:
         if named or not claims or not provider.userinfo_url:
             return claims
         more = await self._userinfo(app, answer)
-        return {**more, **claims} if more.get("sub") == claims.get("sub") else claims
+        same = isinstance(more, Mapping) and more.get("sub") == claims.get("sub")
+        return {**more, **claims} if same else claims
 
     async def _id_token(self, app: ProviderApp, id_token: Secret, nonce: str | None) -> Mapping[str, Any]:
         for fresh in (False, True):  # a key we do not know yet may have been added since
@@ -203,12 +215,16 @@ def _wrong(app: ProviderApp, error: Exception) -> FlowError:
     )
 
 
-def _label(identity: Identity, claims: Any, extras: Mapping[str, str]) -> str | None:
-    """The name that a person knows the account by, with the workspace it is in unless the name says so already."""
+def _label(identity: Identity, claims: Any, extras: Mapping[str, str], place: str | None) -> str | None:
+    """The name that a person knows the account by, with the workspace it is in unless the name says so already.
+
+    `place` is that workspace where the claims do not name one.
+    """
     label, workspace = (
         next((text for path in paths if (text := _text(claims, path) or extras.get(path))), None)
         for paths in (identity.label, identity.workspace)
     )
+    workspace = workspace or place
     if not label or not workspace or workspace.lower() in label.lower():
         return label or workspace
     return f"{label} ({workspace})"
@@ -220,9 +236,9 @@ def _chosen(listed: list[Any], flag: str | None) -> Any:
     return next(marked, listed[0] if listed else None)
 
 
-def _present(headers: Mapping[str, str]) -> dict[str, str]:
-    """Without those that are empty, or still wait for something that this grant does not have."""
-    return {name: value for name, value in headers.items() if value and "{" not in value}
+def _complete(headers: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:
+    """Headers filled in, without those that are empty or wait for something that this grant does not have."""
+    return filled({name: text for name, text in headers.items() if text and names_in(text) <= words.keys()}, words)
 
 
 def _text(claims: Any, path: str) -> str | None:

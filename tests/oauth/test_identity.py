@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -122,7 +123,17 @@ async def test_keys_that_cannot_be_read_cost_the_label_and_not_the_grant(house, 
     assert credential.account is None
     house.clock.advance(timedelta(seconds=1))
     await house.connect()
-    assert (await house.credential()).account == "alice@example.com"
+    labels = {connection.account_label for connection in await house.connections.list(ALICE)}
+    assert labels == {None, "alice@example.com"}, "it cannot be told that both are one account, so neither is lost"
+
+
+async def test_userinfo_that_is_no_object_supplies_no_name(accounts, app, endpoint, signed):
+    scripted, url = endpoint
+    scripted.reply = http("200 OK", [{"sub": "user-1", "email": "evil@example.com"}])
+    elsewhere = replace(app, provider=replace(app.provider, userinfo_url=url))
+    account = await accounts.identify(elsewhere, signed(email=...), "our nonce")
+    assert (account.id, account.label) == ("user-1", None)
+    assert len(scripted.requests) == 1
 
 
 async def test_userinfo_supplies_a_name_that_the_id_token_leaves_out_if_it_is_the_same_person(
