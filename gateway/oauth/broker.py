@@ -9,6 +9,7 @@ Below: live_tokens, grants, refresher, flows. Above: the executor.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from gateway.types import (
     Credential,
     CredentialKind,
     NeedsConnection,
+    Principal,
     Requirement,
     TokenSet,
 )
@@ -65,6 +67,7 @@ class Broker:
         self._apps = apps
         self._refresher = refresher
         self._clock = clock
+        self._ahead: dict[tuple[Principal, Requirement, str | None], asyncio.Event] = {}
 
     async def credential(
         self, call: Call, requirement: Requirement, refused: Credential | None = None
@@ -80,7 +83,7 @@ class Broker:
                 return await self._own.credential(call.principal.tenant, requirement, refused)
             if refused is not None:
                 return await self._instead(call, requirement, refused)
-            return await self._look_up(call, requirement)
+            return await self._look_up_once(call, requirement)
         except GatewayError as error:
             return error
 
@@ -90,6 +93,22 @@ class Broker:
             return self._apps.find(provider)
         except GatewayError:
             return None
+
+    async def _look_up_once(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection:
+        """One look-up for all calls that want the same in the same moment: those behind take what the first found.
+
+        Where it found nothing to share, because it failed or something changed meanwhile, each looks for itself.
+        """
+        key = call.principal, requirement, call.account
+        if (ahead := self._ahead.get(key)) is not None:
+            await ahead.wait()
+            return self._live.find(*key) or await self._look_up(call, requirement)
+        self._ahead[key] = ahead = asyncio.Event()
+        try:
+            return await self._look_up(call, requirement)
+        finally:
+            del self._ahead[key]
+            ahead.set()
 
     async def _look_up(self, call: Call, requirement: Requirement) -> Credential | NeedsConnection:
         seen = self._live.changes
@@ -132,9 +151,6 @@ class Broker:
         if short := self._shortfall(connection, requirement):
             return await self._ask(call, requirement, connection, short)
         assert connection is not None, "no connection is a problem"
-        live = self._live.find(call.principal, requirement)
-        if live is not None and live.version == connection.version:  # somebody who waited beside us was faster
-            return live
         if connection.expires_at is not None and self._clock.now() >= connection.expires_at:
             raise ProviderUnavailableError(
                 f"{self._apps.display_name(requirement.provider)} renewed the access, but only for a moment. Try again."

@@ -72,9 +72,9 @@ class Leases:
 
         Raises BusyError where a back-off runs, or another holder takes too long.
         """
-        gives_up = time.monotonic() + _PATIENCE
+        began, is_free = time.monotonic(), True
         while True:
-            if (lease := await self._try(seen)) is not None:
+            if is_free and (lease := await self._try(seen)) is not None:
                 return lease
             row = await self._rows.read(seen)
             if row is None or row.version != seen.version or row.status is not ConnectionStatus.ACTIVE:
@@ -82,9 +82,12 @@ class Leases:
             now = self._clock.now()
             if row.refresh_not_before is not None and row.refresh_not_before > now:
                 raise BusyError(row.refresh_not_before - now)
-            if time.monotonic() > gives_up:
+            waited = time.monotonic() - began
+            if waited > _PATIENCE:
                 raise BusyError((row.lease_until or now) - now)
-            await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - spreads waiters, hides nothing
+            is_free = row.lease_until is None or row.lease_until <= now
+            # Often at first, and then so that waiting takes a tenth longer than it has to.
+            await asyncio.sleep(random.uniform(0.5, 1.0) * min(max(waited / 10, 0.02), 0.2))  # noqa: S311 - spreads waiters
 
     async def _try(self, seen: Connection) -> Lease | None:
         now, began = self._clock.now(), time.monotonic()

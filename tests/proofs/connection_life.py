@@ -59,6 +59,7 @@ from tests.proofs.world import LIFE, Place, World, agree, place_in, registered, 
 ISSUER = "http://127.0.0.1:1"
 IN_MEMORY = Path("/dev/shm")  # a commit there waits for no disk, and there are thousands of them
 PATIENCE = 20.0  # seconds
+ACCOUNTS = ("alice@example.com", "bob@example.com")
 AN_HOUR = timedelta(hours=1)
 STRANGER = Principal("local", "a stranger")
 FAULTS = ("refused", "http_503", "html", "empty", "not_json", "timeout_after", "reset_after", "reset_before")
@@ -225,9 +226,13 @@ class ConnectionLife(RuleBasedStateMachine):
     def wait_a_little(self) -> None:
         self.clock.advance(timedelta(seconds=40))
 
-    @rule(scope=st.sampled_from(["", "contacts", "never granted"]), times=st.sampled_from([1, 5]))
-    def call(self, scope: str, times: int) -> None:
-        self._run(asyncio.wait_for(self._calls(scope.replace(" ", "_"), times), PATIENCE))
+    @rule(
+        scope=st.sampled_from(["", "contacts", "never-granted"]),
+        account=st.sampled_from([None, *ACCOUNTS]),
+        times=st.sampled_from([1, 5]),
+    )
+    def call(self, scope: str, account: str | None, times: int) -> None:
+        self._run(self._calls(scope, account, times))
 
     @rule(fault=st.sampled_from(FAULTS))
     def order_a_fault(self, fault: str) -> None:
@@ -314,15 +319,16 @@ class ConnectionLife(RuleBasedStateMachine):
 
     lost_an_answer = False
 
-    async def _calls(self, scope: str, times: int) -> None:
+    async def _calls(self, scope: str, account: str | None, times: int) -> None:
         need = Requirement("acme", scopes=frozenset(scope.split()))
-        asked = Call(self.me, Client("proof"), "which", {}, "1", NullChannel())
+        asked = Call(self.me, Client("proof"), "which", {}, "1", NullChannel(), account)
         fault = self.transport.fault
         found = await asyncio.gather(*(self.accounts.broker.credential(asked, need) for _ in range(times)))
         if fault in {"timeout_after", "reset_after", "html", "empty", "not_json"} and self.transport.fault is None:
             self.lost_an_answer = True
         for one in found:
             if isinstance(one, Credential):
+                assert account in {None, one.account}  # I1
                 self._is_mine(one, need)
 
     def _is_mine(self, credential: Credential, need: Requirement) -> None:
