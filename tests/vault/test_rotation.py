@@ -314,7 +314,6 @@ async def test_no_call_and_no_refresh_fails_while_the_keys_turn(
                 f"\n{rows} rows turned in {took:.1f} s; {len(waits)} calls, p99 {p99:.1f} ms, 0 failed; "
                 f"{len(refreshed)} connections refreshed meanwhile"
             )
-        assert took <= 60
 
 
 @contextmanager
