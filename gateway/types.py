@@ -154,6 +154,11 @@ class Connection:
     warn_at: datetime | None = None
     warned_at: datetime | None = None
 
+    @property
+    def account_name(self) -> str:
+        """The account as the person knows it; its id where the provider names none."""
+        return self.account_label or self.account_id
+
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
@@ -173,6 +178,11 @@ class Revocation:
     next_try_at: datetime
     until: datetime
     attempts: int = 0
+
+    @property
+    def account_name(self) -> str:
+        """The account as the person knows it; its id where the provider names none."""
+        return self.account_label or self.account_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ async def _connect_device(gateway: Gateway, requirement: Requirement, variables:
         waiting = await opened.device.begin(gateway.principal, requirement, variables)
         _show(waiting.prompt)
         connection = await opened.device.finish(waiting)
-        return connection.account_label or connection.account_id
+        return connection.account_name
 
 
 def _show(prompt: Prompt) -> None:

@@ -78,7 +78,7 @@ async def _make_default(gateway: Gateway, connection_id: str) -> int:
     if chosen is None:
         click.secho(f"You have no connection {connection_id}. See: atp-gateway connections", fg="red", err=True)
         return 1
-    account = chosen.account_label or chosen.account_id
+    account = chosen.account_name
     click.secho(f"✓ {account} is your default at {chosen.provider}.", fg="green", err=True)
     return 0
 

@@ -92,7 +92,7 @@ class Connections:
             "connection.dropped",
             f"revoked_at_provider={told}",
             provider=connection.provider,
-            account=connection.account_id,
+            account=connection.account_name,
         )
         provider = self._apps.find(connection.provider, connection.principal.tenant)
         return Disconnected(

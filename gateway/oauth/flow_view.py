@@ -101,4 +101,4 @@ def worth_naming(scopes: frozenset[str]) -> frozenset[str]:
 
 
 def _called(connection: Connection | None) -> str | None:
-    return (connection.account_label or connection.account_id) if connection else None
+    return connection.account_name if connection else None

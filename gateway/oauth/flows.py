@@ -146,7 +146,7 @@ class Flows:
         other = await self._grants.find(wanted.principal, last.connection_id or "")
         if other is None:
             return ""
-        mine, theirs = (each.account_label or each.account_id for each in (wanted, other))
+        mine, theirs = (each.account_name for each in (wanted, other))
         return f"The last link connected {theirs}, which is kept as an account of its own; {mine} is the one needed. "
 
     async def describe(self, flow_id: str, principal: Principal) -> FlowView:
@@ -328,7 +328,7 @@ class Flows:
     async def _end_connected(self, flow: Flow, connection: Connection) -> Flow:
         ended = await self._end(flow, FlowStatus.CONNECTED, connection_id=connection.id)
         action = "connection.created" if connection.version == 1 else "connection.replaced"
-        self._record(flow, action, "done", account=connection.account_id)
+        self._record(flow, action, "done", account=connection.account_name)
         return ended
 
     async def _end_declined(self, flow: Flow) -> Flow:

@@ -68,5 +68,5 @@ class KeepAlive:
                     "connection.ending_soon",
                     f"ends_on_{connection.ends_at:%Y-%m-%d}",
                     provider=connection.provider,
-                    account=connection.account_id,
+                    account=connection.account_name,
                 )

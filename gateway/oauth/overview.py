@@ -66,7 +66,7 @@ class Overview:
         chosen = await self._grants.make_default(principal, connection_id)
         if chosen is not None:
             self._audit.record(
-                principal, "connection.default", "done", provider=chosen.provider, account=chosen.account_id
+                principal, "connection.default", "done", provider=chosen.provider, account=chosen.account_name
             )
         return chosen
 

@@ -190,7 +190,7 @@ class Refresher:
         )
 
     def _record(self, seen: Connection, action: str, outcome: str) -> None:
-        self._audit.record(seen.principal, action, outcome, provider=seen.provider, account=seen.account_id)
+        self._audit.record(seen.principal, action, outcome, provider=seen.provider, account=seen.account_name)
 
 
 def predecessor(refresh: Refresh, tokens: TokenSet, now: datetime) -> TokenSet | None:

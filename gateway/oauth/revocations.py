@@ -200,7 +200,7 @@ class Revocations:
             "connection.revoked" if end is Ended.CONFIRMED else "connection.not_revoked",
             end.value,
             provider=revocation.provider,
-            account=revocation.account_id,
+            account=revocation.account_name,
         )
         return end
 

@@ -117,7 +117,7 @@ class Setbacks:
         raise ProviderMisconfiguredError(sentence)
 
     def _record(self, row: Connection, action: str, outcome: str) -> None:
-        self._audit.record(row.principal, action, outcome, provider=row.provider, account=row.account_id)
+        self._audit.record(row.principal, action, outcome, provider=row.provider, account=row.account_name)
 
 
 def _endpoint(app: ProviderApp) -> str:

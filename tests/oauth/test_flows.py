@@ -316,3 +316,10 @@ async def test_the_providers_note_reaches_the_person_whom_it_refused(house_of, i
         with pytest.raises(FlowError, match="Only administrators can connect"):
             await house.flows.complete("acme", query, back.browser, ALICE)
     assert isinstance(server, AuthorizationServer)
+
+
+async def test_the_record_names_the_account_as_the_person_knows_it(house):
+    await house.connect()
+    await house.audit.flush()
+    [created] = [e for e in await house.store.audit.list_latest(ALICE) if e.action == "connection.created"]
+    assert created.account == "alice@example.com"
