@@ -208,6 +208,7 @@ _INVALID_PARAMS, _INTERNAL, _CAPABILITY = -32602, -32603, -32021
 
 WIRE: dict[type[GatewayError], Wire] = {
     SettingsError: Wire(_INTERNAL, 500),
+    WrongVaultKeyError: Wire(_INTERNAL, 500),
     LoadError: Wire(_INTERNAL, 500),
     RegistrationError: Wire(_INTERNAL, 500),
     UnknownToolError: Wire(_INVALID_PARAMS, 404),
