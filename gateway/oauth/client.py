@@ -29,8 +29,16 @@ from gateway.oauth.assertion import ServiceAccountKey, signed_assertion
 from gateway.oauth.client_auth import Format, proof
 from gateway.oauth.device_answer import DeviceAnswer, read_device_answer
 from gateway.oauth.http import TIMEOUT, LastLook, ProviderTransport, at_path, json_object
-from gateway.oauth.placeholders import filled, filled_url
-from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError, has_ended, read_answer, safe_detail
+from gateway.oauth.placeholders import filled, filled_url, known
+from gateway.oauth.token_answer import (
+    ErrorKind,
+    RevocationAnswer,
+    TokenAnswer,
+    TokenEndpointError,
+    read_answer,
+    read_revocation_answer,
+    safe_detail,
+)
 from gateway.oauth.token_life import moment
 from gateway.providers.provider import ClientAuth, ClientCredentials, ServiceAccount, Swap
 from gateway.secret import Secret
@@ -121,7 +129,7 @@ class OAuthClient:
         if token is None or refresh.grant == "none":
             raise TokenEndpointError(ErrorKind.REFUSED, "no_refresh_token")
         params = {} if swaps else {"grant_type": "refresh_token"}
-        params |= {refresh.token_param: token.reveal(), **refresh.params}
+        params |= {refresh.token_param: token.reveal(), **known(refresh.params, _words(app, tokens))}
         if refresh.send_scope and tokens.scopes:
             params["scope"] = provider.scopes.join(tokens.scopes)
         answer = await self._token(
@@ -172,11 +180,11 @@ class OAuthClient:
                 error.kind = ErrorKind.REFUSED
             raise
 
-    async def revoke(self, app: ProviderApp, tokens: TokenSet) -> bool:
+    async def revoke(self, app: ProviderApp, tokens: TokenSet) -> RevocationAnswer:
         """Ask the provider to end the grant; whether it did. RFC 7009: 200 also for a token it no longer knows."""
         revocation = app.provider.revocation
         if revocation is None:
-            return False
+            return RevocationAnswer(ended=False)
         token = tokens.access_token if revocation.token == "access_token" else tokens.refresh_token  # noqa: S105 - a kind
         if token is None:
             token = tokens.access_token
@@ -195,10 +203,12 @@ class OAuthClient:
             )  # fmt: skip
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             log.warning("%s could not be asked to revoke a grant: %s", app.provider.name, type(error).__name__)
-            return False
-        if not (ended := has_ended(app.provider, response.status_code, response.content)):
-            log.warning("%s refused to revoke a grant: HTTP %d", app.provider.name, response.status_code)
-        return ended
+            return RevocationAnswer(ended=False)
+        status = response.status_code
+        answer = read_revocation_answer(app.provider, status, response.headers, response.content, self._clock.now())
+        if not answer.ended:
+            log.warning("%s refused to revoke a grant: HTTP %d", app.provider.name, status)
+        return answer
 
     async def introspect(self, app: ProviderApp, tokens: TokenSet | TokenAnswer) -> Mapping[str, Any] | None:
         """What the provider says about an access token (RFC 7662), or None where it says nothing useful."""

@@ -95,6 +95,8 @@ class Consent:
             raise refusal(app, error) from None
         if answer.scopes is None:
             answer = replace(answer, scopes=redirect_scopes(app.provider, query))
+        if "{redirect_uri}" in app.provider.refresh.params.values():
+            extras["redirect_uri"] = flow.redirect_uri
         return await self.keep(app, flow, answer, _nonce(verifier), extras)
 
     async def keep(

@@ -25,9 +25,8 @@ from gateway.errors import FlowError
 from gateway.oauth.apps import ProviderApp
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.http import ProviderTransport, ask_json, at_path, get_json
-from gateway.oauth.placeholders import filled, filled_text, filled_url
+from gateway.oauth.placeholders import filled_text, filled_url, known
 from gateway.oauth.token_answer import TokenAnswer, matching, text_of
-from gateway.providers.addresses import names_in
 from gateway.providers.provider import Identity
 from gateway.secret import Secret
 
@@ -238,7 +237,7 @@ def _chosen(listed: list[Any], flag: str | None) -> Any:
 
 def _complete(headers: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:
     """Headers filled in, without those that are empty or wait for something that this grant does not have."""
-    return filled({name: text for name, text in headers.items() if text and names_in(text) <= words.keys()}, words)
+    return {name: text for name, text in known(headers, words).items() if text}
 
 
 def _text(claims: Any, path: str) -> str | None:

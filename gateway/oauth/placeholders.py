@@ -23,6 +23,11 @@ def filled(constants: Mapping[str, str], words: Mapping[str, str]) -> dict[str, 
     return {name: filled_text(value, words) for name, value in constants.items()}
 
 
+def known(constants: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:
+    """Those of the constants, filled in, whose names are all known."""
+    return filled({name: text for name, text in constants.items() if names_in(text) <= words.keys()}, words)
+
+
 def filled_url(url: str, words: Mapping[str, str]) -> str | None:
     """An address. None where a name in it is not known, or what it stands for would lead to another host."""
     try:

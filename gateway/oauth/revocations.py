@@ -25,7 +25,7 @@ from gateway.errors import GatewayError, VaultError
 from gateway.oauth.apps import Apps, ProviderApp
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.detached import Detached
-from gateway.oauth.token_answer import ErrorKind, TokenEndpointError
+from gateway.oauth.token_answer import ErrorKind, RevocationAnswer, TokenEndpointError
 from gateway.store.connection_rows import ConnectionRows
 from gateway.store.revocation_rows import RevocationRows
 from gateway.types import Connection, Revocation, TokenSet
@@ -145,18 +145,18 @@ class Revocations:
             return await self._end(claimed, Ended.GIVEN_UP)
         try:
             async with asyncio.timeout(seconds):
-                end = await self._ask(claimed)
+                end: Ended | RevocationAnswer = await self._ask(claimed)
         except (GatewayError, TimeoutError) as error:
             log.warning("%s could not be asked to end a grant: %s", claimed.provider, error or "no answer in time")
-            end = Ended.NOT_YET
-        if end is not Ended.NOT_YET:
+            end = RevocationAnswer(ended=False)
+        if isinstance(end, Ended):
             return await self._end(claimed, end)
-        pause = min(_FIRST_PAUSE * 4 ** min(claimed.attempts - 1, 8), _LONGEST_PAUSE)
-        pause *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads tries, hides nothing
-        await self._rows.put_off(claimed, min(self._clock.now() + timedelta(seconds=pause), claimed.until))
+        pause = max(_pause(claimed.attempts), end.retry_after or timedelta(0))
+        await self._rows.put_off(claimed, min(self._clock.now() + pause, claimed.until))
         return Ended.NOT_YET
 
-    async def _ask(self, revocation: Revocation) -> Ended:
+    async def _ask(self, revocation: Revocation) -> Ended | RevocationAnswer:
+        """How it ended; or, where it has to be tried again, what the provider answered."""
         try:
             tokens = await self._vault.open_tokens(revocation.sealed, _binding(revocation))
         except VaultError as error:
@@ -170,7 +170,8 @@ class Revocations:
         living = await self._living(app, revocation, tokens)
         if living is None:
             return Ended.CONFIRMED
-        return Ended.CONFIRMED if await self._client.revoke(app, living) else Ended.NOT_YET
+        answer = await self._client.revoke(app, living)
+        return Ended.CONFIRMED if answer.ended else answer
 
     async def _living(self, app: ProviderApp, revocation: Revocation, tokens: TokenSet) -> TokenSet | None:
         """Tokens that can prove the request. None: the provider says that the grant has ended already.
@@ -203,6 +204,12 @@ class Revocations:
             account=revocation.account_name,
         )
         return end
+
+
+def _pause(attempts: int) -> timedelta:
+    """How long to wait after so many tries: ever longer, and for each row a little different."""
+    seconds = min(_FIRST_PAUSE * 4 ** min(attempts - 1, 8), _LONGEST_PAUSE)
+    return timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads tries, hides nothing
 
 
 def _binding(revocation: Revocation) -> Binding:

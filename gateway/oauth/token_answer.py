@@ -246,16 +246,25 @@ def matching(patterns: Mapping[str, str], found: Mapping[str, Any]) -> dict[str,
     }
 
 
-def has_ended(provider: Provider, status: int, body: bytes) -> bool:
-    """Whether an answer to a revocation says that the grant is no more: ended now, or found ended.
+@dataclass(frozen=True, slots=True)
+class RevocationAnswer:
+    """Whether the grant is no more: ended now, or found ended. `retry_after` is how long to leave the provider alone,
+    where it said so."""
 
-    RFC 7009 section 2.2 has 200 for both. Others answer an unknown token with an error, also with status 200.
-    """
-    answer = json_object(body) or {}
-    code = _named_error(provider, answer)
+    ended: bool
+    retry_after: timedelta | None = None
+
+
+def read_revocation_answer(
+    provider: Provider, status: int, headers: Mapping[str, str], body: bytes, now: datetime
+) -> RevocationAnswer:
+    """RFC 7009 section 2.2 has 200 for both. Others answer an unknown token with an error, also with status 200."""
+    code = _named_error(provider, json_object(body) or {})
     if code is None:
-        return 200 <= status < 300
-    return not _is_outage(status) and (code in _REFUSED or code in _DEAD or code in provider.refused)
+        ended = 200 <= status < 300
+    else:
+        ended = not _is_outage(status) and (code in _REFUSED or code in _DEAD or code in provider.refused)
+    return RevocationAnswer(ended, None if ended else _retry_after(headers.get("retry-after"), now))
 
 
 def _claims(provider: Provider, answer: Mapping[str, Any]) -> dict[str, str]:

@@ -19,7 +19,8 @@ from gateway.providers.shapes import Variable
 class Refresh:
     """How access tokens are renewed, and how long that goes on.
 
-    `url` is the token endpoint unless set; `send_scope` repeats the scopes. `grant`: "refresh_token"; "exchange" for
+    `url` is the token endpoint unless set; `send_scope` repeats the scopes, and `{redirect_uri}` in `params` is the
+    address that the consent came back to. `grant`: "refresh_token"; "exchange" for
     providers that have no refresh token and swap the living access token for a new one, by `params` and in
     `token_param`; "none" for those whose access ends with the access token.
 

@@ -76,7 +76,9 @@ class House:
         self.client = OAuthClient(self.transport, clock)
         self.live = LiveTokens(clock)
         self.grants = Grants(store.connections, vault, self.live, clock)
-        self.apps = Apps(Catalogue.load(tables), {"acme": settings}, Discovery(self.transport, clock))
+        self.apps = Apps(
+            Catalogue.load(tables), dict.fromkeys(["acme", *tables], settings), Discovery(self.transport, clock)
+        )
         accounts = Accounts(self.client, self.transport, clock)
         self.flows = Flows(
             store.flows,
@@ -232,11 +234,13 @@ async def house(store: Store, vault: Vault, clock: MovableClock, issuer: str) ->
 
 @pytest.fixture
 def house_of(store: Store, vault: Vault, clock: MovableClock) -> Any:
-    """Makes a house whose acme is described by a table."""
+    """Makes a house whose acme is described by a table; so may others be."""
 
     @asynccontextmanager
-    async def make(table: Mapping[str, Any], settings: ProviderSettings = SETTINGS) -> AsyncIterator[House]:
-        house = House(store, vault, clock, {"acme": table}, settings)
+    async def make(
+        table: Mapping[str, Any], settings: ProviderSettings = SETTINGS, **others: Mapping[str, Any]
+    ) -> AsyncIterator[House]:
+        house = House(store, vault, clock, {"acme": table, **others}, settings)
         try:
             yield house
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
@@ -19,7 +19,9 @@ from gateway.errors import (
 )
 from gateway.secret import Secret
 from gateway.testing.authorization_server import AuthorizationServer
+from gateway.testing.twins.description import shipped
 from gateway.types import CredentialKind, FlowStatus, Principal, Requirement
+from tests.oauth.conftest import CALLBACK, http
 
 ALICE = Principal("https://login.example.com", "alice")
 BOB = Principal("https://login.example.com", "bob")
@@ -135,6 +137,45 @@ async def test_a_code_for_one_provider_is_not_taken_at_anothers_callback(house, 
     with pytest.raises(FlowNotFoundError):
         await house.flows.complete("evil", back.query, back.browser, ALICE)
     assert server.count("code", None) == 0
+
+
+async def test_of_two_providers_each_is_sent_the_codes_of_its_own_flows_alone(house_of, server, issuer, endpoint):
+    """Mix-up between two providers of one gateway, both configured, neither of which names itself on the redirect."""
+    evil, url = endpoint
+    evil.reply = http("200 OK", {"access_token": "evil-access", "token_type": "bearer"})
+    acme = {"authorization_url": f"{issuer}/authorize", "token_url": f"{issuer}/token"}
+    async with house_of(acme, evil={"authorization_url": f"{url}/authorize", "token_url": f"{url}/token"}) as house:
+        honest = await house.come_back(await house.begin("read"))
+        lure = await house.flows.begin(ALICE, "a host", Requirement("evil"), "tool")
+        started = await house.flows.start(lure.id, ALICE)
+        evils_state = dict(parse_qsl(urlsplit(started.authorization_url).query))["state"]
+
+        with pytest.raises(FlowNotFoundError):
+            await house.flows.complete("evil", honest.query, honest.browser, ALICE)
+        mixed = honest.query | {"state": evils_state}
+        with pytest.raises(FlowNotFoundError):
+            await house.flows.complete("acme", mixed, started.browser_token.reveal(), ALICE)
+        assert (evil.requests, server.count("code", None)) == ([], 0)
+
+        ended = await house.flows.complete("acme", honest.query, honest.browser, ALICE)
+        assert ended.status is FlowStatus.CONNECTED
+        assert (evil.requests, server.count("code", None)) == ([], 1)
+
+
+async def test_the_address_of_a_consent_is_repeated_with_each_refresh_where_a_provider_wants_it(
+    house_of, issuer, endpoint, clock
+):
+    scripted, url = endpoint
+    scripted.reply = http("200 OK", {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": 60})
+    about = shipped("gitlab")["refresh"]
+    table = {"authorization_url": f"{issuer}/authorize", "token_url": f"{issuer}/token"}
+    async with house_of({**table, "refresh": {**about, "url": f"{url}/token"}}) as house:
+        await house.connect("offline_access")
+        for _ in range(2):
+            clock.advance(timedelta(hours=2))
+            assert (await house.credential()).token == "new-access"
+    forms = [dict(parse_qsl(request.partition(b"\r\n\r\n")[2].decode())) for request in scripted.requests]
+    assert [form["redirect_uri"] for form in forms] == [CALLBACK, CALLBACK]
 
 
 @pytest.mark.parametrize("iss", ["https://evil.example.com", "", None])

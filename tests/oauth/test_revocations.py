@@ -108,6 +108,20 @@ async def test_a_no_with_status_200_is_not_taken_for_a_yes(acme):
         assert receipt.revoked_at_provider == "retrying"
 
 
+@pytest.mark.parametrize(("told", "minutes"), [("600", 10), ("86400", 15), ("soon", 1), ("-5", 1)])
+async def test_a_provider_that_says_when_to_ask_again_is_left_alone_until_then(acme, clock, told, minutes):
+    """RFC 9110 section 10.2.3. At most a quarter of an hour is believed, and nonsense is not."""
+    async with acme() as (house, scripted):
+        scripted.reply = http("429 Too Many Requests", {"error": "slow_down"}, f"Retry-After: {told}")
+        await house.connections.disconnect(ALICE, (await house.hold()).id)
+        scripted.reply = OK
+        wait = timedelta(minutes=minutes)
+        clock.advance(wait - timedelta(seconds=40))
+        assert await house.revocations.settle() == 0
+        clock.advance(timedelta(seconds=40))
+        assert await house.revocations.settle() == 1
+
+
 async def test_a_process_killed_in_the_middle_leaves_the_rest_to_the_next(endpoint, database, clock, store):
     scripted, url = endpoint
     scripted.drip = True  # it takes the request and never answers

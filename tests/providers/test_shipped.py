@@ -88,7 +88,7 @@ def test_a_shipped_provider_reads_the_same_when_it_is_written_down_again(provide
 
 @each
 def test_every_name_in_braces_is_one_that_somebody_fills_in(provider):
-    known = {"client_id", "access_token", "state", "tid", *provider.variables, *extra_names(provider)}
+    known = {"client_id", "access_token", "state", "redirect_uri", "tid", *provider.variables, *extra_names(provider)}
     if provider.client_credentials:
         known |= provider.client_credentials.variables.keys()
     text = (SHIPPED / f"{provider.id}.toml").read_text()
