@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.oauth.http import at_path
-from gateway.oauth.token_answer import ErrorKind, TokenEndpointError, has_ended, read_answer
+from gateway.oauth.token_answer import ErrorKind, TokenEndpointError, read_answer, read_revocation_answer
 from gateway.providers.catalogue import Catalogue
 from gateway.providers.provider import Provider
 from gateway.providers.reader import read_provider
@@ -212,7 +212,7 @@ def test_extras_are_kept_under_their_last_word_and_only_if_they_fit():
     ],
 )
 def test_a_revocation_counts_only_if_the_provider_says_so(status, body, ended):
-    assert has_ended(shipped("slack"), status, body) is ended
+    assert read_revocation_answer(shipped("slack"), status, {}, body, NOW).ended is ended
 
 
 def test_paths_lead_into_objects_and_lists():

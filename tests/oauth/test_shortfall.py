@@ -127,7 +127,7 @@ async def test_consenting_with_another_account_overwrites_nothing_and_everybody_
     back = await house.come_back(await house.store.flows.find(asked.flow_id), "bob")
     flow = await house.flows.complete("acme", back.query, back.browser, ALICE)
 
-    alice, bob = await house.store.connections.list_all(ALICE)
+    alice, bob = sorted(await house.store.connections.list_all(ALICE), key=lambda row: row.account_label)
     assert (alice.id, alice.version, alice.is_default) == (first.connection_id, 1, True)
     assert (bob.account_label, bob.version, bob.is_default) == ("bob@example.com", 1, False)
     view = await house.flows.describe(flow.id, ALICE)

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.errors import ProviderMisconfiguredError, ProviderUnavailableError
+from gateway.errors import ProviderMisconfiguredError, ProviderUnavailableError, ScopeMissingError
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.http import ProviderTransport
 from gateway.oauth.token_answer import ErrorKind, TokenEndpointError, read_answer, safe_detail
@@ -249,12 +249,12 @@ async def test_a_rotated_refresh_token_takes_the_place_of_the_old_one(expired):
     assert row.version == 2
 
 
-async def test_scopes_that_a_refresh_narrows_are_asked_for_again(expired):
+async def test_scopes_that_a_refresh_takes_away_are_named_and_not_asked_for_without_the_person(expired):
     house, scripted = expired
     scripted.reply = ok(scope="something else")
     outcome = await house.credential("read")
-    assert isinstance(outcome, NeedsConnection)
-    assert "has not granted read" in outcome.message
+    assert isinstance(outcome, ScopeMissingError)
+    assert "asked for read for alice, and did not grant it" in outcome.message
     assert (await house.row()).scopes == {"something", "else"}
 
 
