@@ -23,7 +23,7 @@ from gateway.oauth.apps import Apps, ProviderApp
 from gateway.oauth.backoff import in_words
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.detached import Detached
-from gateway.oauth.grant_life import of_renewed_grant
+from gateway.oauth.grant_life import Lifespan, of_renewed_grant
 from gateway.oauth.grants import Grants
 from gateway.oauth.leases import BusyError, Lease, Leases, TooLateError
 from gateway.oauth.setbacks import Setbacks
@@ -163,23 +163,24 @@ class Refresher:
         now = self._clock.now()
         life = of_renewed_grant(app, held, now=now, told=answer.grant_ends_at)
         tokens = succession(answer.tokens(app.provider, used.scopes, used), used, now)
-        renewed = life.on(await self._grants.renewed(held, tokens))
-        stored = await self._stored(renewed, held.version)
+        renewed = await self._stored(held, tokens, life)
         self._grants.live.forget(held.principal, held.provider)
-        if not stored:
+        if renewed is None:
             log.warning("connection %s changed while it was refreshed; the newer row stays", held.id)
             return await self._rows.read(held)
         self._record(held, "connection.refreshed", "done")
         return renewed
 
-    async def _stored(self, renewed: Connection, expected_version: int) -> bool:
+    async def _stored(self, held: Connection, tokens: TokenSet, life: Lifespan) -> Connection | None:
+        """Seal and store: sealing may ask the database, or a key service, for the key. None: the row has changed."""
         for pause in (*_COMMIT_PAUSES, None):
             try:
-                return await self._rows.complete(renewed, expected_version=expected_version)
+                renewed = life.on(await self._grants.renewed(held, tokens))
+                return renewed if await self._rows.complete(renewed, expected_version=held.version) else None
             except Exception:  # whatever ails the database: this is the only copy of a token that may be rotated
                 if pause is None:
                     raise
-                log.exception("refreshed tokens of connection %s could not be stored yet; trying again", renewed.id)
+                log.exception("refreshed tokens of connection %s could not be stored yet; trying again", held.id)
                 await asyncio.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
