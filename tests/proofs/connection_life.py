@@ -32,7 +32,7 @@ from typing import Any
 
 import httpx2
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.app import Gateway
 from gateway.deferred import Outside
@@ -154,6 +154,17 @@ class ConnectionLife(RuleBasedStateMachine):
 
     # What happens.
 
+    @initialize(user=st.sampled_from([None, "alice", "bob"]))
+    def begin_connected(self, user: str | None) -> None:
+        if user is not None:
+            self.connect(user)
+
+    @rule(user=st.sampled_from(["alice", "bob"]))
+    def connect(self, user: str) -> None:
+        """From the link to the end, without a pause."""
+        self.start("contacts")
+        self.come_back(user)
+
     @rule(scope=st.sampled_from(["", "contacts"]))
     def start(self, scope: str) -> None:
         """A call needs an account, and the person presses Connect."""
@@ -228,11 +239,13 @@ class ConnectionLife(RuleBasedStateMachine):
 
     @rule(
         scope=st.sampled_from(["", "contacts", "never-granted"]),
-        account=st.sampled_from([None, *ACCOUNTS]),
+        accounts=st.permutations([None, *ACCOUNTS]),
         times=st.sampled_from([1, 5]),
     )
-    def call(self, scope: str, account: str | None, times: int) -> None:
-        self._run(self._calls(scope, account, times))
+    def call(self, scope: str, accounts: list[str | None], times: int) -> None:
+        """With the default account and with each one by its name, in any order."""
+        for account in accounts:
+            self._run(self._calls(scope, account, times))
 
     @rule(fault=st.sampled_from(FAULTS))
     def order_a_fault(self, fault: str) -> None:
@@ -339,14 +352,14 @@ class ConnectionLife(RuleBasedStateMachine):
         assert need.scopes <= credential.scopes
 
     async def _way_out(self) -> None:
-        """I7: whatever has happened, one more consent and it works."""
+        """I7: whatever has happened to an account, one more consent and it works."""
         self.transport.fault = None
         self.server.behaviour.denied_scopes = frozenset()
         self.clock.advance(timedelta(minutes=20))
         flow = await self.accounts.flows.begin(self.me, "proof", Requirement("acme"), None)
         started = await self.accounts.flows.start(flow.id, self.me)
         await self._complete(agree(self.world, started.authorization_url, "alice"), started)
-        asked = Call(self.me, Client("proof"), "which", {}, "1", NullChannel())
+        asked = Call(self.me, Client("proof"), "which", {}, "1", NullChannel(), "alice@example.com")
         found = await self.accounts.broker.credential(asked, Requirement("acme"))
         assert isinstance(found, Credential), found
         self._is_mine(found, Requirement("acme"))
