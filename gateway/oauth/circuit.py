@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gateway.clock import Clock
+from gateway.store.times_ahead import is_ahead
 
 TRIPS = 3
 _FORGOTTEN = timedelta(hours=1)
@@ -31,7 +32,9 @@ class Circuit:
 
     def wait(self, now: datetime) -> timedelta:
         """How long until it may be asked again. Zero: now."""
-        return timedelta(0) if self._shut_until is None else max(self._shut_until - now, timedelta(0))
+        if self._shut_until is None or not is_ahead(self._shut_until, now):
+            return timedelta(0)
+        return self._shut_until - now
 
     def enter(self, now: datetime) -> timedelta:
         """Somebody is about to ask: `wait`, and if they may, the others wait for what comes of it while it is open."""

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 
 from gateway.clock import Clock
 from gateway.store.lease_rows import LeaseRows
+from gateway.store.times_ahead import is_ahead
 from gateway.types import Connection, ConnectionStatus
 
 LIFE = timedelta(seconds=30)
@@ -80,12 +81,12 @@ class Leases:
             if row is None or row.version != seen.version or row.status is not ConnectionStatus.ACTIVE:
                 return None
             now = self._clock.now()
-            if row.refresh_not_before is not None and row.refresh_not_before > now:
+            if row.refresh_not_before is not None and is_ahead(row.refresh_not_before, now):
                 raise BusyError(row.refresh_not_before - now)
             waited = time.monotonic() - began
             if waited > _PATIENCE:
                 raise BusyError((row.lease_until or now) - now)
-            is_free = row.lease_until is None or row.lease_until <= now
+            is_free = row.lease_until is None or not is_ahead(row.lease_until, now)
             # Often at first, and then so that waiting takes a tenth longer than it has to.
             await asyncio.sleep(random.uniform(0.5, 1.0) * min(max(waited / 10, 0.02), 0.2))  # noqa: S311 - spreads waiters
 

@@ -30,6 +30,7 @@ from gateway.oauth.setbacks import Setbacks
 from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError
 from gateway.providers.grant_types import Refresh
 from gateway.store.lease_rows import LeaseRows
+from gateway.store.times_ahead import is_ahead
 from gateway.types import Connection, CredentialKind, TokenSet
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Refresher:
     def start_ahead(self, connection: Connection) -> datetime:
         """The same for a token that still lives, so that nobody waits. When there may be news: look again then."""
         now = self._clock.now()
-        if connection.refresh_not_before is not None and connection.refresh_not_before > now:
+        if connection.refresh_not_before is not None and is_ahead(connection.refresh_not_before, now):
             return connection.refresh_not_before
         self.start(connection)
         return now + _SOON

@@ -26,6 +26,7 @@ from gateway.oauth.circuit import Circuits
 from gateway.oauth.leases import Lease
 from gateway.oauth.token_answer import ErrorKind, TokenEndpointError
 from gateway.store.lease_rows import LeaseRows
+from gateway.store.times_ahead import is_ahead
 from gateway.types import Connection
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Setbacks:
             mark = self._marks.get((seen.principal.tenant, seen.provider, whom))
             if mark is not None and mark.app == app and now < mark.until:
                 raise ProviderMisconfiguredError(mark.sentence)
-        if seen.refresh_not_before is not None and seen.refresh_not_before > now:
+        if seen.refresh_not_before is not None and is_ahead(seen.refresh_not_before, now):
             raise _unavailable(app, seen.refresh_not_before - now)
         if wait := self._circuits.wait(_endpoint(app)):
             raise _unavailable(app, wait)

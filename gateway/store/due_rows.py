@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, select, update
 
 from gateway.store.engine import Engines
 from gateway.store.tables import CONNECTIONS, from_row
+from gateway.store.times_ahead import is_over
 from gateway.types import Connection, ConnectionStatus
 
 _columns = CONNECTIONS.c
@@ -26,7 +27,7 @@ class DueRows:
 
     async def list_to_renew(self, now: datetime, limit: int) -> list[Connection]:
         """Grants that want to be used before they die of idleness."""
-        may_ask = or_(_columns.refresh_not_before.is_(None), _columns.refresh_not_before <= now)
+        may_ask = is_over(_columns.refresh_not_before, now)
         due = and_(_columns.renew_at <= now, _ACTIVE, may_ask)
         return await self._list(select(CONNECTIONS).where(due).order_by(_columns.renew_at).limit(limit))
 

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, select, update
 
 from gateway.store.engine import Engines
 from gateway.store.tables import CONNECTIONS, belongs_to, from_row, to_columns
+from gateway.store.times_ahead import is_over
 from gateway.types import Connection, ConnectionStatus
 
 _columns = CONNECTIONS.c
@@ -52,8 +53,8 @@ class LeaseRows:
                 _is(connection),
                 _columns.version == connection.version,
                 _columns.status == ConnectionStatus.ACTIVE,
-                or_(_columns.lease_owner.is_(None), _columns.lease_until <= now),
-                or_(_columns.refresh_not_before.is_(None), _columns.refresh_not_before <= now),
+                is_over(_columns.lease_until, now),
+                is_over(_columns.refresh_not_before, now),
             )
             .values(
                 lease_owner=owner,

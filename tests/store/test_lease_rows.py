@@ -30,6 +30,7 @@ def connection(**changes: Any) -> Connection:
         sealed=b"former",
         created_at=NOW,
         updated_at=NOW,
+        is_default=True,  # the first one of a person is
         expires_at=LATER,
     )
     return dataclasses.replace(made, **changes)
@@ -189,3 +190,9 @@ async def test_the_databases_clock_is_compared_with_the_machines(store: Store, d
         assert ahead == timedelta(0)
     else:
         assert timedelta(minutes=4, seconds=50) < ahead < timedelta(minutes=5, seconds=10)
+
+
+async def test_a_time_from_before_the_clock_was_set_back_keeps_nobody_waiting(store: Store) -> None:
+    await store.connections.insert(connection())
+    await held(store, "dead", now=NOW + timedelta(hours=1))
+    assert (await held(store, "mine")).lease_owner == "mine"
