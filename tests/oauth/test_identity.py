@@ -125,6 +125,7 @@ async def test_keys_that_cannot_be_read_cost_the_label_and_not_the_grant(house, 
     await house.connect()
     labels = {connection.account_label for connection in await house.connections.list(ALICE)}
     assert labels == {None, "alice@example.com"}, "it cannot be told that both are one account, so neither is lost"
+    assert (await house.credential()).account == "alice@example.com", "but the one with a name is the one to use"
 
 
 async def test_userinfo_that_is_no_object_supplies_no_name(accounts, app, endpoint, signed):
