@@ -4,7 +4,11 @@ Uvicorn's own log would print whole request lines, codes and keys included: it i
 request to arrive: here its headers have `HEADER_SECONDS` and its body `BODY_SECONDS`. This module imports uvicorn, so
 whoever counts milliseconds at the start imports it late. Above: the listener, the app.
 
-Source: uvicorn, "Settings"; RFC 9112 section 9.5 (closing after a time-out), RFC 9110 section 15.5.9 (408).
+A WebSocket is pinged, but nobody is cut off for a pong that does not come: the ATP SDK runs a tool in the thread that
+would answer, and uvicorn does not read while the application does not. Who is really gone, TCP finds out.
+
+Source: uvicorn, "Settings"; RFC 9112 section 9.5 (closing after a time-out), RFC 9110 section 15.5.9 (408); RFC 6455
+section 5.5; tcp(7), TCP_USER_TIMEOUT.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +29,8 @@ BODY_SECONDS = 60.0
 HEADER_LIMIT = 64 << 10
 MESSAGE_LIMIT = 1 << 20  # one WebSocket message, in bytes; uvicorn's own default is 16 MiB
 GRACE_SECONDS = 2
+PING_SECONDS = 20.0
+SILENCE_MILLISECONDS = 60_000  # without an acknowledgement from the other side's kernel
 
 
 _TOO_SLOW = (
@@ -73,7 +80,11 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._header_bytes = None
-        self._allow(None if self.parser.should_upgrade() else self.body_seconds)
+        upgrade = self.parser.should_upgrade()
+        self._allow(None if upgrade else self.body_seconds)
+        if upgrade and sys.platform == "linux":
+            own_socket = self.transport.get_extra_info("socket")
+            own_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MILLISECONDS)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -118,6 +129,8 @@ def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:
         "server_header": False,
         "proxy_headers": False,
         "ws_max_size": MESSAGE_LIMIT,
+        "ws_ping_interval": PING_SECONDS,
+        "ws_ping_timeout": None,
         "timeout_graceful_shutdown": GRACE_SECONDS,
     }
     return uvicorn.Config(app, **{**settings, **more})
