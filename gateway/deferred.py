@@ -24,6 +24,7 @@ from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnect
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from gateway.access.keys import Keys
     from gateway.audit import AuditLog
     from gateway.oauth.apps import Apps
     from gateway.oauth.broker import Broker
@@ -63,6 +64,7 @@ class Accounts:
     own: OwnAccess
     broker: Broker
     connections: Connections
+    keys: Keys
     handover: Handover
     refresher: Refresher
     revocations: Revocations
@@ -78,6 +80,7 @@ class Accounts:
         await self.revocations.close()
         await self.choice.close()
         await self.own.close()
+        await self.keys.close()
 
     async def close(self) -> None:
         """Close the ways out and the database."""
@@ -210,6 +213,7 @@ class DeferredAccounts:
         return accounts
 
     def _wire(self, store: Store, vault: Vault, transport: ProviderTransport, clock: SharedClock) -> Accounts:
+        from gateway.access.keys import Keys
         from gateway.oauth.apps import Apps
         from gateway.oauth.broker import Broker
         from gateway.oauth.choice import Choice
@@ -222,13 +226,11 @@ class DeferredAccounts:
         from gateway.oauth.grants import Grants
         from gateway.oauth.handover import Handover
         from gateway.oauth.identity import Accounts as Identities
-        from gateway.oauth.keep_alive import KeepAlive
         from gateway.oauth.live_tokens import LiveTokens
         from gateway.oauth.overview import Overview
         from gateway.oauth.own_access import OwnAccess
         from gateway.oauth.refresher import Refresher
         from gateway.oauth.revocations import Revocations
-        from gateway.oauth.upkeep import Upkeep
         from gateway.providers.catalogue import Catalogue
 
         audit, rows, settings = self.audit, store.connections, self._settings
@@ -256,18 +258,27 @@ class DeferredAccounts:
             own=own,
             broker=Broker(choice, grants, own=own, flows=flows, apps=apps, refresher=refresher, clock=clock),
             connections=Connections(rows, grants, apps=apps, revocations=revocations, audit=audit),
+            keys=Keys(store.keys, audit, clock),
             revocations=revocations,
             handover=Handover(rows, grants, refresher, clock),
             refresher=refresher,
             transport=transport,
-            upkeep=Upkeep(
-                {
-                    "clock": lambda: _compare(clock, store),
-                    "connections": KeepAlive(store.due, refresher, audit, clock).look_after,
-                    "flows": flows.prune,
-                    "revocations": revocations.settle,
-                }
-            ),
+            upkeep=self._upkeep(store, clock, refresher, flows, revocations),
+        )
+
+    def _upkeep(
+        self, store: Store, clock: SharedClock, refresher: Refresher, flows: Flows, revocations: Revocations
+    ) -> Upkeep:
+        from gateway.oauth.keep_alive import KeepAlive
+        from gateway.oauth.upkeep import Upkeep
+
+        return Upkeep(
+            {
+                "clock": lambda: _compare(clock, store),
+                "connections": KeepAlive(store.due, refresher, self.audit, clock).look_after,
+                "flows": flows.prune,
+                "revocations": revocations.settle,
+            }
         )
 
 

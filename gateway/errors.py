@@ -30,6 +30,9 @@
     │   ├── FlowNotFoundError     unknown, expired or used up: the three look the same from outside
     │   ├── WrongBrowserError
     │   └── FieldError            what was typed into a field of our page will not do
+    ├── KeyRefusedError           no API key of ours, or one that was revoked
+    │   └── WrongKeyKindError     one of ours, but for something else
+    ├── KeyChangeError            an API key cannot be made, or changed, like this
     ├── VaultError                a sealed value does not open
     │   └── KeyUnavailableError   the service that keeps the key does not answer
     └── StoreUnavailableError     the database does not answer
@@ -185,6 +188,18 @@ class FieldError(FlowError):
         self.field = field
 
 
+class KeyRefusedError(GatewayError):
+    code = "unknown_key"
+
+
+class WrongKeyKindError(KeyRefusedError):
+    code = "wrong_kind_of_key"
+
+
+class KeyChangeError(GatewayError):
+    code = "invalid_key"
+
+
 class VaultError(GatewayError):
     code = "vault_error"
 
@@ -233,6 +248,9 @@ WIRE: dict[type[GatewayError], Wire] = {
     WrongBrowserError: Wire(None, 403),
     FieldError: Wire(None, 422),
     FlowError: Wire(None, 400),
+    KeyRefusedError: Wire(None, 401),
+    WrongKeyKindError: Wire(None, 403),
+    KeyChangeError: Wire(None, 422),
     VaultError: Wire(_INTERNAL, 500),
     KeyUnavailableError: Wire(None, 503),
     StoreUnavailableError: Wire(None, 503),

@@ -1,4 +1,4 @@
-"""How values that a database does not know are stored: times, sets of scopes, tables of texts, words, names.
+"""How values that a database does not know are stored: times, sets and lists of texts, tables of them, words, names.
 
 Each type takes and gives the vocabulary's own value, the same on SQLite and PostgreSQL.
 """
@@ -44,6 +44,32 @@ class Scopes(TypeDecorator[frozenset[str]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str]:
         return frozenset(json.loads(value or "[]"))
+
+
+class AnyOrNames(TypeDecorator[frozenset[str] | None]):
+    """A set of names as sorted JSON, or NULL for "any": not the same as the empty set."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: frozenset[str] | None, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(sorted(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str] | None:
+        return None if value is None else frozenset(json.loads(value))
+
+
+class Listed(TypeDecorator[tuple[str, ...]]):
+    """Texts in their order, as JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str:
+        return json.dumps(list(value or ()))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...]:
+        return tuple(json.loads(value or "[]"))
 
 
 class Texts(TypeDecorator[Mapping[str, str]]):

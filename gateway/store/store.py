@@ -20,6 +20,7 @@ from gateway.store.data_key_rows import DataKeyRows
 from gateway.store.due_rows import DueRows
 from gateway.store.engine import Engines, postgres_engines, sqlite_engines
 from gateway.store.flow_rows import FlowRows
+from gateway.store.key_rows import ApiKeyRows
 from gateway.store.lease_rows import LeaseRows
 from gateway.store.mark_rows import MarkRows
 from gateway.store.revocation_rows import RevocationRows
@@ -43,6 +44,7 @@ class Store:
         self.data_keys = DataKeyRows(engines)
         self.sealed = SealedRows(engines)
         self.revocations = RevocationRows(engines)
+        self.keys = ApiKeyRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:

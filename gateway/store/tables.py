@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Index, MetaData, RowMapping, Table, Text, UniqueConstraint, and_, text
 from sqlmodel import Field, SQLModel
 
-from gateway.store.column_types import Label, Scopes, Texts, UtcTime, Word
+from gateway.store.column_types import AnyOrNames, Label, Listed, Scopes, Texts, UtcTime, Word
 from gateway.types import (
     AuditEvent,
     Connection,
@@ -24,6 +24,7 @@ from gateway.types import (
     CredentialKind,
     Flow,
     FlowStatus,
+    KeyKind,
     Principal,
     Revocation,
 )
@@ -118,6 +119,31 @@ class DataKeyRow(SQLModel, table=True):
     retired_at: datetime | None = Field(sa_type=UtcTime)
 
 
+class ApiKeyRow(SQLModel, table=True):
+    """An API key as its digest: SHA-256, which nobody can turn back into 256 random bits."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        UniqueConstraint("digest", name="api_keys_digest"),
+        Index("api_keys_prefix", "prefix"),
+    )
+    metadata = METADATA
+
+    id: str = Field(sa_type=Text, primary_key=True)
+    kind: KeyKind = Field(sa_type=Word(KeyKind))
+    name: str = Field(sa_type=Text)
+    tenant: str = Field(sa_type=Text)
+    prefix: str = Field(sa_type=Text)
+    digest: bytes = Field(repr=False)
+    created_at: datetime = Field(sa_type=UtcTime)
+    last_used_at: datetime | None = Field(sa_type=UtcTime)
+    revoked_at: datetime | None = Field(sa_type=UtcTime)
+    providers: str = Field(sa_type=Scopes)
+    may: str = Field(sa_type=Scopes)
+    toolkits: str | None = Field(sa_type=AnyOrNames)
+    return_urls: str = Field(sa_type=Listed)
+
+
 class FlowRow(PersonalRow, table=True):
     __tablename__ = "flows"
     __table_args__ = (
@@ -178,6 +204,7 @@ AUDIT: Table = METADATA.tables["audit"]
 MARKS: Table = METADATA.tables["marks"]
 REVOCATIONS: Table = METADATA.tables["revocations"]
 DATA_KEYS: Table = METADATA.tables["data_keys"]
+API_KEYS: Table = METADATA.tables["api_keys"]
 
 Personal = TypeVar("Personal", Connection, Flow, AuditEvent, Revocation)
 
