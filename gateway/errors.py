@@ -16,6 +16,8 @@
     │   ├── ToolCrashedError      a bug in a tool: a reference id, never the exception's text
     │   ├── ToolTimeoutError
     │   ├── ToolkitBusyError
+    │   ├── ToolkitUnreachableError   no worker of it took the call: it was not sent
+    │   ├── UnknownOutcomeError   a worker was sent the call and did not answer: it may have run
     │   ├── InvalidResultError    the tool returned what cannot be sent
     │   ├── CapabilityMissingError    the host cannot do what the tool asks of it
     │   └── DeclinedError         the person said no
@@ -115,6 +117,18 @@ class ToolTimeoutError(CallError):
 
 class ToolkitBusyError(CallError):
     code = "toolkit_busy"
+
+
+class ToolkitUnreachableError(CallError):
+    """Not sent: no worker of the toolkit was there to take the call. Safe to call again."""
+
+    code = "toolkit_unreachable"
+
+
+class UnknownOutcomeError(CallError):
+    """Sent, and not answered: the worker died, or the time was up. Nobody here knows whether the tool did its work."""
+
+    code = "unknown_outcome"
 
 
 class InvalidResultError(CallError):
@@ -235,6 +249,8 @@ WIRE: dict[type[GatewayError], Wire] = {
     ToolCrashedError: Wire(None, 500),
     ToolTimeoutError: Wire(None, 504),
     ToolkitBusyError: Wire(None, 503),
+    ToolkitUnreachableError: Wire(None, 503),
+    UnknownOutcomeError: Wire(None, 502),
     InvalidResultError: Wire(None, 500),
     CapabilityMissingError: Wire(_CAPABILITY, 501),
     DeclinedError: Wire(None, 403),
