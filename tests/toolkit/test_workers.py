@@ -414,25 +414,31 @@ class _Chaos:
         worker, mine = self.workers.join(capacity), []
         self.joined.append(worker)
         for _ in range(self.dice.randrange(1, 12)):
-            got = await self.taken(worker)
-            if got is None or (self.dice.random() < 0.2 and worker.give_back(got)):
+            got = await self.soon(self.taken(worker))
+            if got is None:
                 continue
-            self.sent[got.id] += 1
+            if self.dice.random() < 0.2 and worker.give_back(got):
+                self.sent[got.id] -= 1
+                continue
             mine.append(got.id)
             self.say_something(worker, self.dice.choice(mine))
         worker.leave()
 
     async def taken(self, worker):
-        taking = asyncio.create_task(worker.take())
+        got = await worker.take()
+        self.sent[got.id] += 1
+        return got
+
+    async def soon(self, taking):
+        taking = asyncio.create_task(taking)
         for _ in range(self.dice.randrange(6)):
             await asyncio.sleep(0)
         if self.dice.random() < 0.3:
             taking.cancel()
-        try:
-            async with asyncio.timeout(0.01):
-                return await taking
-        except (TimeoutError, asyncio.CancelledError):
-            return None if taking.cancelled() or not taking.done() else taking.result()
+        await asyncio.wait([taking], timeout=0.01)
+        taking.cancel()
+        await asyncio.wait([taking])
+        return None if taking.cancelled() else taking.result()
 
     def say_something(self, worker, request_id):
         other = self.dice.choice(self.joined)
