@@ -25,7 +25,7 @@ COMMANDS = {
     "connect": "connect an account at a provider",
     "connections": "list, or end, your connections",
     "providers": "list the known providers, and check that yours are ready",
-    "keys": "list and turn the keys that seal tokens, and check that everything opens",
+    "keys": "make, list and revoke API keys; turn the keys that seal tokens",
 }
 """Command name -> the line that `--help` shows for it. The command `x` is `gateway.cli.x.command`."""
 

@@ -1,190 +1,63 @@
-"""`atp-gateway keys …`: the keys that seal what is stored."""
+"""`atp-gateway keys …`: API keys, which programs show to be let in, and the vault's keys, which seal what is stored.
+
+The two have little in common but the word; `list` shows both. Below: `api_keys`, `vault_keys`.
+"""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import click
 
-from gateway.cli import options
-from gateway.cli.logs import log_to_stderr
-
-if TYPE_CHECKING:
-    from gateway.settings import Settings
-    from gateway.types import DataKey
-    from gateway.vault.rotation import Broken, Progress, Rotated, Rotation, Verified
+from gateway.cli import api_keys, options, vault_keys
 
 
 @click.group("keys")
 def command() -> None:
-    """The keys that seal people's tokens: list them, turn them, and check that everything opens.
+    """Make, list and revoke API keys; list and turn the keys that seal people's tokens.
 
     Each may be run while gateways are serving.
     """
 
 
-@command.command("list", short_help="Which data keys there are, what wraps them, what they sealed.")
+command.add_command(api_keys.create)
+command.add_command(api_keys.revoke)
+command.add_command(api_keys.allow)
+command.add_command(api_keys.deny)
+command.add_command(vault_keys.rotate)
+command.add_command(vault_keys.verify)
+
+
+@command.command("list", short_help="The API keys and what each may do; the data keys.")
 @options.config
 @options.as_json
 def list_keys(config: Path | None, as_json: bool) -> None:
-    """List the data keys, the ring key that wraps each, and how many values each has sealed."""
+    """List the API keys and what each may do; then the data keys, what wraps them, and what they have sealed."""
     import anyio
 
-    found = anyio.run(_list, options.settings_for(config))
+    settings = options.settings_for(config)
+    sealing = anyio.run(vault_keys.data_keys, settings)
+    keys = api_keys.every(settings)
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        described = {"keys": [api_keys.described(key) for key in keys], **sealing}
+        click.echo(json.dumps(described, indent=2, ensure_ascii=False))
         return
+    api_keys.show(keys)
+    if keys:
+        click.echo()
+    _show_data_keys(sealing)
+
+
+def _show_data_keys(found: Mapping[str, Any]) -> None:
     rows = [
         (key["id"], key["tenant"], key["state"], str(key["values"]), key["wrapped_by"], key["created_at"][:16])
         for key in found["data_keys"]
     ]
-    _table(("DATA KEY", "TENANT", "STATE", "VALUES", "WRAPPED BY", "MADE AT"), rows)
+    options.table(("DATA KEY", "TENANT", "STATE", "VALUES", "WRAPPED BY", "MADE AT"), rows)
     for former in found["sealed_by_ring_keys"]:
         click.echo(
             f"{former['values']} values are sealed by ring key {former['id']} itself. Run: atp-gateway keys rotate"
         )
-
-
-@command.command("rotate", short_help="Seal every value anew, with fresh data keys.")
-@options.config
-@options.as_json
-def rotate(config: Path | None, as_json: bool) -> None:
-    """Wrap all data keys by the ring's first key, and seal every value anew with fresh data keys.
-
-    Calls go on meanwhile. It may be stopped at any point: run again, it goes on where it was. To turn the ring's own
-    key, put the new one in front and the former one in [vault] previous_keys, and restart the gateways first.
-    """
-    import anyio
-
-    done = anyio.run(_rotate, options.settings_for(config))
-    if as_json:
-        click.echo(json.dumps(asdict(done), indent=2, ensure_ascii=False))
-    else:
-        begun = "Finished the rotation that was begun" if done.resumed else "Rotated"
-        click.secho(
-            f"✓ {begun}: {done.sealed} values sealed anew, {done.made} data keys made, {done.rewrapped} wrapped anew, "
-            f"{done.retired} retired, {done.destroyed} destroyed.",
-            fg="green",
-            err=True,
-        )
-    raise click.exceptions.Exit(_report(done.broken))
-
-
-@command.command("verify", short_help="Open every value.")
-@options.config
-@options.as_json
-def verify(config: Path | None, as_json: bool) -> None:
-    """Unwrap every data key and open every value. Exit code 1 if one does not open."""
-    import anyio
-
-    found = anyio.run(_verify, options.settings_for(config))
-    if as_json:
-        opened = [{"format": by.format, "key": by.key_id, "values": values} for by, values in found.opened.items()]
-        click.echo(json.dumps({"opened": opened, "broken": [asdict(value) for value in found.broken]}, indent=2))
-    else:
-        _table(
-            ("KEY", "FORMAT", "VALUES THAT OPEN"),
-            [(by.key_id, str(by.format), str(values)) for by, values in sorted(found.opened.items())],
-        )
-    if not found.broken:
-        click.secho(f"✓ All {sum(found.opened.values())} values open.", fg="green", err=True)
-    raise click.exceptions.Exit(_report(found.broken))
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Rotation]:
-    """The database and the vault alone: no gateway, and nothing of it that works in the background."""
-    from gateway.clock import SystemClock
-    from gateway.deferred import open_vault
-    from gateway.store.store import Store
-    from gateway.vault.rotation import Rotation
-
-    log_to_stderr("WARNING")
-    clock = SystemClock()
-    store, vault = await open_vault(settings, clock, Store.open)
-    try:
-        yield Rotation(store.sealed, store.data_keys, vault, clock)
-    finally:
-        await store.close()
-
-
-async def _list(settings: Settings) -> dict[str, Any]:
-    async with _opened(settings) as rotation:
-        keys, counts = await rotation.list_keys(), await rotation.count()
-    newest = {key.tenant: key.id for key in keys}
-    by_data_key = {by.key_id: values for by, values in counts.items() if by.format == 2}
-    return {
-        "data_keys": [_described(key, newest[key.tenant] == key.id, by_data_key.get(key.id, 0)) for key in keys],
-        "sealed_by_ring_keys": [{"id": by.key_id, "values": values} for by, values in counts.items() if by.format == 1],
-    }
-
-
-async def _rotate(settings: Settings) -> Rotated:
-    async with _opened(settings) as rotation:
-        with _ProgressLine() as line:
-            return await rotation.run(line.show)
-
-
-async def _verify(settings: Settings) -> Verified:
-    async with _opened(settings) as rotation:
-        return await rotation.verify()
-
-
-class _ProgressLine:
-    """Progress on stderr: one line that changes, and nothing where nobody watches."""
-
-    def __init__(self) -> None:
-        self._watched = sys.stderr.isatty()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._watched:
-            click.echo("\r\x1b[K", nl=False, err=True)
-
-    def show(self, progress: Progress) -> None:
-        match progress.step:
-            case "wrapping":
-                text = "Wrapping data keys …"
-            case "waiting":
-                text = f"{progress.sealed} values sealed anew; letting other gateways notice …"
-            case "sealing":
-                text = (
-                    f"Pass {progress.passes}: {progress.seen} of {progress.total} values, {progress.sealed} sealed anew"
-                )
-        if self._watched:
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-
-
-def _report(broken: Sequence[Broken]) -> int:
-    """Name on stderr what does not open; the exit code."""
-    for value in broken:
-        click.secho(f"✗ {value.table} {value.id}: {value.reason}", fg="red", err=True)
-    return 1 if broken else 0
-
-
-def _described(key: DataKey, seals: bool, values: int) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "tenant": key.tenant,
-        "generation": key.generation,
-        "state": "retired" if key.retired_at else "seals" if seals else "opens",
-        "values": values,
-        "wrapped_by": key.wrapped_by,
-        "created_at": key.created_at.isoformat(),
-        "retired_at": key.retired_at.isoformat() if key.retired_at else None,
-    }
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        click.secho(line, bold=row is head)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a command reports on the toolkits it loaded."""
+"""Options that several commands share, and how commands report: on the toolkits they loaded, and in tables."""
 
 from __future__ import annotations
 
@@ -55,3 +55,15 @@ def report(loaded: LoadReport) -> None:
     """Say on stderr which toolkits are broken, and why."""
     for error in loaded.errors:
         click.secho(f"✗ {error}", fg="red", err=True)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under a bold head, in columns."""
+    for number, line in enumerate(columns([head, *rows])):
+        click.secho(line, bold=number == 0)

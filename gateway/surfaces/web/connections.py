@@ -45,6 +45,10 @@ _ACTIONS = {
     "connection.dropped": "Account disconnected",
     "connection.revoked": "Access ended at the provider",
     "connection.not_revoked": "Access not ended at the provider",
+    "tokens.handed_out": "Tokens handed to the app",
+    "key.created": "API key made",
+    "key.changed": "API key changed",
+    "key.revoked": "API key revoked",
 }
 _OUTCOMES = {
     "tool_error": "the tool reported an error",
