@@ -144,11 +144,23 @@ async def listening(gateway: Gateway) -> AsyncIterator[Gateway]:
 
 
 async def over_stdio(gateway: Gateway) -> None:
-    """Serve one host over stdin and stdout until it closes its end."""
+    """Serve one host over stdin and stdout until it closes its end.
+
+    The database, if there is one, is opened by the host's first list of tools at the latest. Where the settings do not
+    fit it, such as with another vault key, serving ends with that SettingsError.
+    """
     gateway.accounts.keep_up = True
     async with listening(gateway):
         # What is sealed here comes back to this process or to none: a key of its own will do, and need no vault.
-        await gateway.mcp([secrets.token_bytes(32)]).stdio(gateway.principal)
+        serving = asyncio.ensure_future(gateway.mcp([secrets.token_bytes(32)]).stdio(gateway.principal))
+        refused = asyncio.ensure_future(gateway.accounts.refused())
+        try:
+            done, _ = await asyncio.wait({serving, refused}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            serving.cancel()
+            refused.cancel()
+            await asyncio.gather(serving, refused, return_exceptions=True)
+        (serving if serving in done else refused).result()
 
 
 @asynccontextmanager

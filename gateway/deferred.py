@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gateway.clock import Clock, SharedClock, SystemClock
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, SettingsError
 from gateway.settings import Settings, VaultKey
 from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
 
@@ -113,6 +113,7 @@ class DeferredAccounts:
         self._opened: Accounts | None = None
         self._changed: list[Callable[[Principal], None]] = []
         self._looked_up: dict[Principal, asyncio.Task[None]] = {}
+        self._refusal: asyncio.Future[NoReturn] | None = None
         self.audit: AuditLog
         self.keep_up = False
         """Whether connections are looked after in the background, once opened: for gateways that run for long."""
@@ -124,6 +125,11 @@ class DeferredAccounts:
                 self._opening = asyncio.create_task(self._open())
             self._opened = await asyncio.shield(self._opening)
         return self._opened
+
+    async def refused(self) -> NoReturn:
+        """Wait until it turns out that the rooms cannot be opened with these settings: SettingsError."""
+        self._refusal = self._refusal or asyncio.get_running_loop().create_future()
+        await self._refusal
 
     async def credential(
         self, call: Call, requirement: Requirement, refused: Credential | None = None
@@ -197,6 +203,14 @@ class DeferredAccounts:
         return self._opening.result() if self._opening.exception() is None else None
 
     async def _open(self) -> Accounts:
+        try:
+            return await self._open_rooms()
+        except SettingsError as error:
+            if self._refusal is not None and not self._refusal.done():
+                self._refusal.set_exception(error)
+            raise
+
+    async def _open_rooms(self) -> Accounts:
         await asyncio.to_thread(_import_rooms)
         from gateway.oauth.http import ProviderTransport
         from gateway.store.store import Store

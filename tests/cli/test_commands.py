@@ -14,6 +14,11 @@ import pytest
 
 MAIN = "from gateway.cli import main; main()"
 Run = Callable[..., subprocess.CompletedProcess[str]]
+OTHER_KEY = "3q2+78r+ur4BI0VniavN7wAAESIzRFVmd4iZqrvM3e4="
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 
 TOOLKIT = '''
     from gateway import ToolError, ToolKitClient
@@ -56,9 +61,10 @@ def run(tmp_path: Path) -> Run:
         "NO_COLOR": "1",
     }
 
-    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, stdin: int = subprocess.DEVNULL, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", MAIN, *arguments],
+            stdin=stdin,
             cwd=tmp_path,
             env=environment | more,
             capture_output=True,
@@ -200,11 +206,23 @@ def test_strict_ends_at_the_first_broken_toolkit(run):
 
 def test_the_wrong_vault_key_is_refused_with_where_it_came_from(run, tmp_path):
     assert run("connections").returncode == 0
-    other = "3q2+78r+ur4BI0VniavN7wAAESIzRFVmd4iZqrvM3e4="
-    result = run("connections", ATP_GATEWAY_VAULT_KEY=other)
+    result = run("connections", ATP_GATEWAY_VAULT_KEY=OTHER_KEY)
     assert result.returncode == 2
     assert "[vault] key" in result.stderr
-    assert other not in result.stderr
+    assert OTHER_KEY not in result.stderr
+
+
+def test_a_host_whose_gateway_has_the_wrong_vault_key_sees_it_end_with_the_sentence(run):
+    assert run("connections").returncode == 0
+    ask = {"jsonrpc": "2.0", "method": "tools/list", "params": {"_meta": ENVELOPE}}
+    from_host, host = os.pipe()
+    os.write(host, json.dumps(ask | {"id": 1}).encode() + b"\n")
+    result = run("stdio", "sums.py", stdin=from_host, ATP_GATEWAY_VAULT_KEY=OTHER_KEY)
+    os.close(host)
+    os.close(from_host)
+    assert result.returncode == 2
+    assert "sealed with vault key" in result.stderr
+    assert "previous_keys" in result.stderr
 
 
 def test_the_database_and_the_key_are_for_their_owner_alone_and_apart(run, tmp_path):
