@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.app import Gateway
 
 _MCP_PATHS = ("/mcp", "/sse", "/messages/")
-_ATP_PATHS = ("/api/v1/atp/llm-client/*",)
+_ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*")
 
 
 def team_app(gateway: Gateway, accounts: Accounts, host: str, port: int) -> ASGIApp:

@@ -101,13 +101,17 @@ class Edge:
         if host.lower() not in self._addresses.hosts:
             return WRONG_HOST
         origin = headers.get("origin")
-        if origin is not None and origin.lower() not in self._addresses.origins:
+        if origin is not None and not self._is_ours(origin.lower(), host.lower()):
             return WRONG_ORIGIN
         if door is None:
             return NOT_FOUND
         if int(headers.get("content-length", "0")) > self._body_limit:  # the HTTP parser has seen that it is a number
             return TOO_LARGE
         return None
+
+    def _is_ours(self, origin: str, host: str) -> bool:
+        """Besides our public origins: wherever the request itself went. The ATP SDK's WebSocket library sends that."""
+        return origin in self._addresses.origins or origin in (f"http://{host}", f"https://{host}")
 
     async def _authenticate(self, scope: Scope, headers: Headers, door: Door | None) -> Refusal | None:
         """Put the Principal on the request. Only an authenticator that says None, or fails, keeps somebody out."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,9 @@ class Server(uvicorn.Server):
 
 def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:
     """The settings that every listener of ours shares; `more` are uvicorn's own, and win."""
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.WARNING
+    )  # below it stand paths of WebSockets, with keys in them
     settings: dict[str, Any] = {
         "http": PatientProtocol,
         "lifespan": "on",

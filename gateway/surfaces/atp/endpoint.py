@@ -43,12 +43,16 @@ class Endpoint:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         app = await self._keys.app(key.strip()) if scheme.lower() == "apikey" else None
         if app is None:
-            raise RefusalError(
-                401,
-                "unknown_app_key",
-                "The app's key is missing or wrong. Send it as `Authorization: ApiKey <key>`; [atp] app_key sets it.",
-            )
+            raise unknown_key()
         return app
+
+
+def unknown_key() -> RefusalError:
+    return RefusalError(
+        401,
+        "unknown_app_key",
+        "The app's key is missing or wrong. Send it as `Authorization: ApiKey <key>`; [atp] app_key sets it.",
+    )
 
 
 def json_answer(body: Any) -> Response:

@@ -1,6 +1,7 @@
 """Reads what an app sends, and refuses what cannot be meant. Nothing here knows what a message is for.
 
-A `RefusalError` is an answer: `endpoint` turns it into its HTTP status, `tasks` into a failed task.
+A `RefusalError` is an answer: `endpoint` turns it into its HTTP status, `tasks` into a failed task, `app_socket` into
+a message.
 """
 
 from __future__ import annotations
@@ -32,14 +33,19 @@ async def json_object(request: Request) -> dict[str, Any]:
         raw += chunk
         if len(raw) > LARGEST_BODY:
             raise RefusalError(413, "too_large", f"The request is larger than {LARGEST_BODY} bytes. Send less.")
+    return object_in(raw, "The request's body")
+
+
+def object_in(raw: str | bytes | bytearray, called: str) -> dict[str, Any]:
+    """The JSON object that `raw` is; `called` is what to name it in a refusal."""
     try:
-        body = json.loads(raw, parse_constant=_refuse_constant)
-        json.dumps(body, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, half a surrogate pair, nested too deep
-        raise RefusalError(400, "invalid_request", "The request's body is not JSON. Send a JSON object.") from None
-    if not isinstance(body, dict):
-        raise RefusalError(400, "invalid_request", "The request's body is not a JSON object. Send one.")
-    return body
+        found = json.loads(raw, parse_constant=_refuse_constant)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, half a surrogate pair, 1e999, nested too deep
+        raise RefusalError(400, "invalid_request", f"{called} is not JSON. Send a JSON object.") from None
+    if not isinstance(found, dict):
+        raise RefusalError(400, "invalid_request", f"{called} is not a JSON object. Send one.")
+    return found
 
 
 def optional_text(body: dict[str, Any], name: str) -> str | None:

@@ -109,6 +109,22 @@ def failed_task(request_id: Any, code: str, message: str) -> Json:
     return {"type": "task_response", "request_id": request_id, "status": "error", "code": code, "message": message}
 
 
+def task_progress(request_id: Any, done: float, total: float | None, message: str | None) -> Json:
+    """How far a running task is. Ours: only an app that asks for it is told."""
+    return {"type": "task_progress", "request_id": request_id, "progress": done, "total": total, "message": message}
+
+
+def refused_context(request_id: Any, code: str, message: str) -> Json:
+    """A context that cannot be given, over a socket. The SDK waits for an answer of this type and gives its payload."""
+    what = {"status": "error", "code": code, "message": message, "payload": {"error": message}}
+    return {"type": "toolkit_context", "request_id": request_id, **what}
+
+
+def refused_message(request_id: Any, code: str, message: str) -> Json:
+    """A message over a socket that is no question."""
+    return {"type": "error", "request_id": request_id, "status": "error", "code": code, "message": message}
+
+
 def result_value(result: ToolResult) -> Any:
     """A tool's answer as the JSON value that the model gets."""
     if result.is_error:

@@ -1,38 +1,35 @@
-"""What an app asks while its model works: a toolkit's tools, and calls to them. Wire messages in, Calls out.
+"""What an app asks while its model works: a toolkit's tools, and calls to them. A message in, its answer out.
 
-A failed task is answered with HTTP status 200 and `"status": "error"`, for the SDK reads no other answer's body. A
-context that cannot be given is an HTTP error, for there the SDK reads nothing but the status.
+How messages travel is not known here. A task that fails has an answer that says so; a context that cannot be given is a
+RefusalError, because its answer has no place for one.
 
 Whose account a call uses: the `external_user_id` in the message (our own client's extension), else the `auth_token` in
-it, else that of the app's one connected user. Below: the executor. Above: `app_routes`.
+it, else that of the app's one connected user. Below: the executor. Above: `process` (HTTP), `app_socket`.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from starlette.requests import Request
-from starlette.responses import Response
-
+from gateway.errors import GatewayError
 from gateway.executor import Executor
 from gateway.secret import Secret
 from gateway.surfaces.atp import shapes
 from gateway.surfaces.atp.calls import AppCall
-from gateway.surfaces.atp.endpoint import json_answer
-from gateway.surfaces.atp.requests import RefusalError, external_user_id, json_object, optional_text, text
+from gateway.surfaces.atp.requests import RefusalError, external_user_id, optional_text, text
 from gateway.surfaces.atp.toolkits import Toolkits
 from gateway.surfaces.atp.users import AppUsers
 from gateway.toolkit.account_argument import with_account
-from gateway.toolkit.context import NullChannel
+from gateway.toolkit.context import Channel, NullChannel
 from gateway.toolkit.tool import Tool
 from gateway.types import Client, CredentialKind, Principal
 
 Message = dict[str, Any]
 
+_NOBODY = NullChannel()
 
 Offered = Mapping[tuple[str, CredentialKind], tuple[str, ...]]
 
@@ -54,20 +51,18 @@ class Tasks:
         self._users = users
         self._accounts = accounts
 
-    async def answer(self, app: str, request: Request) -> Response:
-        """`POST process/`"""
-        message = await json_object(request)
+    async def answer(self, app: str, message: Message, channel: Channel = _NOBODY) -> shapes.Json:
+        """The answer to one of the app's messages. `channel` hears of a task's progress meanwhile.
+
+        RefusalError for a message of no known type, and for a context that cannot be given.
+        """
         match message.get("type"):
             case "get_toolkit_context":
-                answer = await self._context(app, message)
+                return await self._context(app, message)
             case "task_request":
-                answer = await self._task(app, message)
+                return await self._task(app, message, channel)
             case _:
                 raise RefusalError(400, "invalid_request", "type must be get_toolkit_context or task_request.")
-        if "text/event-stream" in request.headers.get("accept", ""):
-            event = f"data: {json.dumps(answer, ensure_ascii=False)}\n\n"
-            return Response(event, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        return json_answer(answer)
 
     async def _context(self, app: str, message: Message) -> shapes.Json:
         provider = (optional_text(message, "provider") or "openai").lower()
@@ -86,15 +81,15 @@ class Tasks:
         offered = await self._accounts.offered(person)
         return [_with_choice(tool, offered) for tool in tools]
 
-    async def _task(self, app: str, message: Message) -> shapes.Json:
+    async def _task(self, app: str, message: Message, channel: Channel) -> shapes.Json:
         request_id = message.get("request_id")
         try:
-            call = await self._call(app, message)
-        except RefusalError as refusal:
-            return shapes.failed_task(request_id, refusal.code, str(refusal))
+            call = await self._call(app, message, channel)
+        except (RefusalError, GatewayError) as error:
+            return shapes.failed_task(request_id, error.code, str(error))
         return shapes.task_response(request_id, call.tool, await self._executor.call(call))
 
-    async def _call(self, app: str, message: Message) -> AppCall:
+    async def _call(self, app: str, message: Message, channel: Channel) -> AppCall:
         payload = message.get("payload")
         if not isinstance(payload, dict):
             raise RefusalError(
@@ -111,7 +106,7 @@ class Tasks:
             tool=tool.name,
             arguments=arguments,
             id=secrets.token_hex(8),
-            channel=NullChannel(),
+            channel=channel,
             auth_token=Secret(token) if token else None,
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import pytest
 from atp_sdk.clients import LLMClient as Published  # here: once a toolkit was loaded, the name is ours
 from starlette.applications import Starlette
@@ -51,6 +53,21 @@ NAME_SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "re
 
 
 @dataclass
+class Held:
+    """How many calls of a tool that waits are running, and how many were cancelled."""
+
+    running: int = 0
+    cancelled: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        with anyio.fail_after(5):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@dataclass
 class House:
     """What the surface stands on, for a test to arrange and to look at: people's accounts, tools, events."""
 
@@ -62,6 +79,8 @@ class House:
     down: GatewayError | None = None
     events: list[AuditEvent] = field(default_factory=list)
     base_url: str = ""
+    leaving: list[Callable[[], None]] = field(default_factory=list)
+    """What clients have to do before the gateway stops."""
 
     # FlowStarter
     async def begin(
@@ -145,6 +164,27 @@ class House:
     async def offered(self, principal: Principal) -> dict[tuple[str, CredentialKind], tuple[str, ...]]:
         return self.choices.get(principal, {})
 
+    def hold(self, name: str, until: asyncio.Event) -> Held:
+        """A tool that is called `name` and runs until the event; what it gives says when and how that went."""
+        held = Held()
+
+        async def run(arguments: Mapping[str, Any], credential: Credential | None, context: Context) -> Any:
+            held.running += 1
+            held.changed.set()
+            try:
+                await context.progress(1, 2, "half")
+                await until.wait()
+            except asyncio.CancelledError:
+                held.cancelled += 1
+                raise
+            finally:
+                held.running -= 1
+                held.changed.set()
+            return arguments
+
+        self.registry.add(Tool(name, "crm", "Waits.", NAME_SCHEMA, run, lambda _: None))
+        return held
+
     def add(
         self, name: str, run: Callable[..., Any], requirement: Requirement | None = None, toolkit: str = "crm"
     ) -> None:
@@ -205,6 +245,8 @@ def serve(house: House) -> Serve:
         async with serving(Starlette(routes=app_routes(keys, consents, tasks, toolkits))) as base_url:
             house.base_url = base_url
             yield house
+            for leave in house.leaving:
+                await asyncio.to_thread(leave)
         await audit.close()
 
     return on_a_port

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
+from atp_sdk.clients import LLMClient as Published
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from gateway.surfaces.atp.process import Process
+from gateway.testing.serving import serving
 from gateway.toolkit.llm_client import LLMClient
 from gateway.types import CredentialKind, Principal, Requirement
 
@@ -40,6 +49,39 @@ SHOWN = {
 }
 
 
+class _InAThread:
+    """A client whose methods, and its connecting, leave the loop alone: the server runs there."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._client = functools.cache(build)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            method = getattr(self._client(), name)
+            return method(*args, **more)
+
+        return call
+
+
+@pytest.fixture(params=["published, http", "published, ws", "ours"])
+def app_client(request: pytest.FixtureRequest, house: Any) -> Callable[..., Any]:
+    """The SDK as published, over HTTP and over a WebSocket, and our own client: they are to see the same gateway."""
+
+    def build() -> Any:
+        if request.param != "published, ws":
+            return (LLMClient if request.param == "ours" else Published)(api_key=KEY, base_url=house.base_url)
+        client = Published(KEY, protocol="ws", base_url=house.base_url)
+        house.leaving.append(client.ws.close)
+        return client
+
+    return lambda: _InAThread(build)
+
+
+@pytest.fixture(params=[Published, LLMClient])
+def http_client(request: pytest.FixtureRequest, house: Any) -> Callable[..., Any]:
+    return lambda: request.param(api_key=KEY, base_url=house.base_url)
+
+
 def _asked(tool: str, /, **arguments: Any) -> list[dict[str, Any]]:
     return [{"call_id": "c1", "name": tool, "arguments": json.dumps(arguments)}]
 
@@ -49,15 +91,14 @@ async def _post(house: Any, message: Mapping[str, Any], **headers: str) -> httpx
         return await http.post(PROCESS, json=message, headers={"Authorization": f"ApiKey {KEY}", **headers})
 
 
+def _task_message(function: str) -> dict[str, Any]:
+    payload = {"function": function, "parameters": {"name": "Acme"}}
+    return {"type": "task_request", "request_id": "r1", "toolkit_id": "crm", "payload": payload}
+
+
 async def _task(house: Any, function: str = "create_company", **more: Any) -> dict[str, Any]:
     """The answer to a task_request, as it is on the wire."""
-    message = {
-        "type": "task_request",
-        "request_id": "r1",
-        "toolkit_id": "crm",
-        "payload": {"function": function, "parameters": {"name": "Acme"}},
-    }
-    answer = await _post(house, message | more)
+    answer = await _post(house, _task_message(function) | more)
     assert answer.status_code == 200
     body: dict[str, Any] = answer.json()
     assert (body["type"], body["request_id"]) == ("task_response", "r1")
@@ -254,15 +295,101 @@ async def test_a_context_that_cannot_be_given_is_an_http_error(
         assert answer.json()["message"].endswith(".")
 
 
-async def test_the_streaming_calls_give_the_answer_as_an_event(serve: Any, app_client: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("sequential", [True, False])
+async def test_several_calls_are_answered_in_the_order_of_the_models(
+    serve: Any, app_client: Callable[..., Any], *, sequential: bool
+) -> None:
     async with serve():
-        client = app_client()
+        asked = [_asked("echo", name=name)[0] | {"call_id": name} for name in ("a", "b", "c")]
+
+        answers = await asyncio.to_thread(app_client().call_tool, "crm", asked, sequential=sequential)
+
+        assert [(a["call_id"], json.loads(a["output"])["name"]) for a in answers] == [(n, n) for n in "abc"]
+
+
+async def test_a_client_that_gives_up_waiting_is_told_so_by_itself(serve: Any, app_client: Callable[..., Any]) -> None:
+    """The published SDK has no limit over HTTP; its sequential mode makes an answer of the time-out."""
+    async with serve() as house:
+        release = asyncio.Event()
+        held = house.hold("wait", release)
+        call = functools.partial(app_client().call_tool, "crm", _asked("wait", name="x"), timeout=0.1, sequential=True)
+        calling = asyncio.create_task(asyncio.to_thread(call))
+        await held.until(lambda: held.running == 1)
+        asyncio.get_running_loop().call_later(0.4, release.set)
+
+        (answer,) = await calling
+
+        assert answer["call_id"] == "c1"
+
+
+async def test_the_streaming_calls_give_the_answer_as_the_only_event(
+    serve: Any, http_client: Callable[..., Any]
+) -> None:
+    """Whoever takes the first event for the answer is right, also of a tool that reports progress."""
+    async with serve() as house:
+        released = asyncio.Event()
+        released.set()
+        house.hold("steps", released)
+        client = http_client()
+        steps = await asyncio.to_thread(lambda: list(client.call_tool_streaming("crm", _asked("steps", name="Ada"))))
+
+        assert [event["type"] for event in steps] == ["task_response"]
 
         contexts = await asyncio.to_thread(lambda: list(client.get_toolkit_context_streaming("crm", "hi")))
         results = await asyncio.to_thread(lambda: list(client.call_tool_streaming("crm", _asked("echo", name="Ада"))))
 
         assert contexts[0]["payload"]["toolkit_id"] == "crm"
         assert results[0]["result"] == {"tool": {"name": "echo", "result": {"name": "Ада"}}}
+
+
+async def test_an_app_that_asks_for_progress_hears_of_it_while_the_tool_runs(serve: Any) -> None:
+    async with serve() as house, httpx2.AsyncClient(base_url=house.base_url) as http:
+        release = asyncio.Event()
+        house.hold("wait", release)
+        message = _task_message("wait") | {"progress": True}
+        headers = {"Authorization": f"ApiKey {KEY}", "Accept": "text/event-stream"}
+        async with http.stream("POST", PROCESS, json=message, headers=headers) as answer:
+            lines = answer.aiter_lines()
+            with anyio.fail_after(5):
+                first = json.loads((await anext(lines)).removeprefix("data: "))
+                release.set()
+                rest = [json.loads(line.removeprefix("data: ")) async for line in lines if line]
+
+    assert first == {"type": "task_progress", "request_id": "r1", "progress": 1, "total": 2, "message": "half"}
+    assert [event["type"] for event in rest] == ["task_response"]
+
+
+async def test_a_stream_that_says_nothing_says_that_it_lives(house: Any) -> None:
+    class Tasks:
+        async def answer(self, *_: Any) -> dict[str, Any]:
+            await released.wait()
+            return {"type": "task_response"}
+
+    released = asyncio.Event()
+    process = Process(Tasks(), silence=0.02)
+
+    async def answer(request: Request) -> Response:
+        return await process.answer("shop", request)
+
+    route = Route("/", answer, methods=["POST"])
+    async with serving(Starlette(routes=[route])) as url, httpx2.AsyncClient() as http:
+        message, headers = {"type": "task_request"}, {"Accept": "text/event-stream"}
+        async with http.stream("POST", url, json=message, headers=headers) as answer:
+            lines = answer.aiter_lines()
+            with anyio.fail_after(5):
+                assert [await anext(lines) for _ in range(3)] == [": the tool is running", "", ": the tool is running"]
+                released.set()
+                assert [line async for line in lines if line.startswith("data")] == ['data: {"type": "task_response"}']
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_client_that_hangs_up_has_its_call_cancelled(serve: Any, accept: str) -> None:
+    async with serve() as house:
+        held = house.hold("wait", asyncio.Event())
+        asking = asyncio.create_task(_post(house, _task_message("wait"), Accept=accept))
+        await held.until(lambda: held.running == 1)
+        asking.cancel()
+        await held.until(lambda: held.cancelled == 1)
 
 
 async def test_calls_are_audited_for_the_person_and_the_app(serve: Any) -> None:
