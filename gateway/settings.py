@@ -68,11 +68,11 @@ class Toolkits:
 
 @dataclass(frozen=True, slots=True)
 class Atp:
-    app_key: Secret | None = setting(None, "The API key of the ATP app that may use the REST surface; none: it is off.")
-    return_urls: tuple[str, ...] = setting(tuple, "Where an app may have people sent after a consent, ending in /.")
-    hand_out_tokens: bool = setting(
-        False, "Let the app read a person's raw tokens, as the ATP SDK's get_user_tokens does."
+    app_key: Secret | None = setting(
+        None, "The API key of an ATP app of your own, whose users are all you. Or: keys create."
     )
+    return_urls: tuple[str, ...] = setting(tuple, "Where that app may have you sent after a consent, ending in /.")
+    hand_out_tokens: bool = setting(False, "Let that app read your raw tokens, as the ATP SDK's get_user_tokens does.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gateway.toolkit.context import Ask, Channel
 
 
+APP_ISSUER = "app:"
+"""How an issuer begins that is an app: the rest is its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who we act for. `issuer` says who vouches for `subject`; both together name one person in one tenant."""
@@ -31,6 +35,11 @@ class Principal:
 
     def same_person(self, other: Principal) -> bool:
         return (self.tenant, self.issuer, self.subject) == (other.tenant, other.issuer, other.subject)
+
+    @property
+    def app(self) -> str | None:
+        """The app that vouches for this person, who has no sign-in here; None for everybody else."""
+        return self.issuer.removeprefix(APP_ISSUER) if self.issuer.startswith(APP_ISSUER) else None
 
 
 @dataclass(frozen=True, slots=True)

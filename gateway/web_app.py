@@ -29,21 +29,23 @@ from gateway.surfaces.server import Server, server_config
 from gateway.surfaces.sockets import listening_socket
 from gateway.surfaces.web.health import Health
 from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
+from gateway.types import Permission
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
+    from gateway.surfaces.atp.keys import AppKeys
 
 _MCP_PATHS = ("/mcp", "/sse", "/messages/")
 _ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*")
 
 
 def team_app(gateway: Gateway, accounts: Accounts, host: str, port: int) -> ASGIApp:
-    """Everything: MCP, the pages, health, and the ATP surface where an app's key is set."""
+    """Everything: MCP, the pages, health, and the ATP surface, for which keys may be made at any time."""
     addresses = Addresses.of(gateway.base_url, host, port)
     mcp = gateway.mcp(accounts.vault.derive("request-state")).http(addresses.hosts, addresses.origins)
     atp = _atp_routes(gateway, accounts)
     routes = [*mcp.routes, *_page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp"), *atp]
-    doors = Doors(program=_MCP_PATHS, browser=BROWSER_PATHS, public=(*PUBLIC_PATHS, *(_ATP_PATHS if atp else ())))
+    doors = Doors(program=_MCP_PATHS, browser=BROWSER_PATHS, public=(*PUBLIC_PATHS, *_ATP_PATHS))
 
     def lifespan(_: Starlette) -> AbstractAsyncContextManager[None]:
         return mcp.lifespan()
@@ -85,19 +87,15 @@ def _page_routes(gateway: Gateway, accounts: Accounts, base_url: str, mcp_url: s
 
 
 def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
-    settings = gateway.settings.atp
-    if settings.app_key is None:
-        return []
     from gateway.surfaces.atp.app_routes import app_routes
     from gateway.surfaces.atp.calls import AppCredentials
     from gateway.surfaces.atp.consents import Consents
-    from gateway.surfaces.atp.keys import FixedAppKeys
-    from gateway.surfaces.atp.return_urls import ReturnUrls
     from gateway.surfaces.atp.tasks import Tasks
     from gateway.surfaces.atp.toolkits import Toolkits
-    from gateway.surfaces.atp.users import OnlyMe
+    from gateway.surfaces.atp.users import AppUsers
 
-    users = OnlyMe(gateway.principal)
+    people = accounts.store.connections.list_people
+    users = AppUsers(lambda tenant, issuer: people(tenant, issuer, 2))
     toolkits = Toolkits(gateway.registry, gateway.policy, users)
     consents = Consents(
         users=users,
@@ -106,12 +104,29 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
         provider_name=accounts.apps.display_name,
         registry=gateway.registry,
         audit=gateway.audit,
-        return_urls=ReturnUrls(settings.return_urls, loopback=True),
-        hand_out_tokens=settings.hand_out_tokens,
     )
     executor = Executor(gateway.registry, gateway.policy, AppCredentials(accounts.broker), gateway.audit)
-    keys = FixedAppKeys({"app": settings.app_key})
-    return list(app_routes(keys, consents, Tasks(executor, toolkits, users, accounts.choice), toolkits))
+    tasks = Tasks(executor, toolkits, users, accounts.choice)
+    return list(app_routes(_app_keys(gateway, accounts), consents, tasks, toolkits))
+
+
+def _app_keys(gateway: Gateway, accounts: Accounts) -> AppKeys:
+    """The keys that administrators make, and before them the one of the settings, whose app is the local person's."""
+    from gateway.surfaces.atp.app import App
+    from gateway.surfaces.atp.keys import SettingsAppKey, StoredAppKeys
+    from gateway.surfaces.atp.return_urls import ReturnUrls
+
+    settings, stored = gateway.settings.atp, StoredAppKeys(accounts.keys.find)
+    if not settings.app_key:
+        return stored
+    tokens = {Permission.TOKENS} if settings.hand_out_tokens else set()
+    app = App(
+        name="app",
+        return_urls=ReturnUrls(settings.return_urls, loopback=True),
+        may=frozenset({Permission.CALL, Permission.CONNECT, *tokens}),
+        person=gateway.principal,
+    )
+    return SettingsAppKey(settings.app_key, app, stored)
 
 
 @contextmanager

@@ -146,6 +146,18 @@ class ConnectionRows:
 
         return await self._engines.in_turn(_turn(found), write)
 
+    async def list_people(self, tenant: str, issuer: str, limit: int) -> list[Principal]:
+        """Some of the people of this issuer who have a connection that is not revoked, by their subjects."""
+        rows = await self._engines.rows(
+            select(_columns.subject)
+            .where(_columns.tenant == tenant, _columns.issuer == issuer)
+            .where(_columns.status != ConnectionStatus.REVOKED)
+            .distinct()
+            .order_by(_columns.subject)
+            .limit(limit)
+        )
+        return [Principal(issuer, row["subject"], tenant) for row in rows]
+
     async def list_tenants_of(self, provider: str, account_id: str, *, but: str) -> list[str]:
         """In which tenants somebody has a connection to this account, other than the one with the id `but`."""
         rows = await self._engines.rows(

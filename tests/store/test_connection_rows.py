@@ -86,6 +86,20 @@ async def test_a_second_connection_to_one_account_is_refused_and_the_first_left_
     assert await store.connections.list_all(ANNA) == [connection("c1", account_id="a")]
 
 
+async def test_the_people_of_an_issuer_are_those_with_a_connection_that_is_not_revoked(store: Store) -> None:
+    def of(subject: str, tenant: str = "default", issuer: str = "app:shop") -> Principal:
+        return Principal(issuer, subject, tenant)
+
+    people = [of("b"), of("a"), of("c", tenant="acme"), of("d", issuer="app:sho"), of("e", issuer="app:shop2")]
+    for number, principal in enumerate([*people, of("a")]):
+        await store.connections.insert(connection(f"c{number}", principal=principal, account_id=str(number)))
+    await store.connections.insert(connection("gone", principal=of("f"), status=ConnectionStatus.REVOKED))
+
+    assert await store.connections.list_people("default", "app:shop", 9) == [of("a"), of("b")]
+    assert await store.connections.list_people("default", "app:shop", 1) == [of("a")]
+    assert await store.connections.list_people("acme", "app:shop", 9) == [of("c", tenant="acme")]
+
+
 async def test_an_account_belongs_to_the_person_and_provider_it_is_named_with(store: Store) -> None:
     one = connection("c1", account_id="a")
     for other in (

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.app_socket import AppSockets
 from gateway.surfaces.atp.consents import Consents
 from gateway.surfaces.atp.endpoint import Endpoint, refused
@@ -38,7 +39,7 @@ def app_routes(keys: AppKeys, consents: Consents, tasks: Tasks, toolkits: Toolki
     return [*routes, rest, WebSocketRoute(SOCKET + "/{api_key}/", AppSockets(keys, tasks).serve)]
 
 
-async def _refuse(_app: str, _request: Request) -> Response:
+async def _refuse(_app: App, _request: Request) -> Response:
     return refused(
         404,
         "not_served",

@@ -24,10 +24,10 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, KeyRefusedError
 from gateway.secret import Secret
 from gateway.surfaces.atp import shapes
-from gateway.surfaces.atp.endpoint import unknown_key
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.keys import AppKeys
 from gateway.surfaces.atp.requests import RefusalError, object_in
 from gateway.surfaces.atp.tasks import Message, Tasks
@@ -43,7 +43,7 @@ LONGEST_REQUEST_ID = 300  # characters
 
 _POLICY, _UNSUPPORTED = 1008, 1003  # RFC 6455: close codes
 
-FindApp = Callable[[], Awaitable[str]]
+FindApp = Callable[[], Awaitable[App]]
 """Which app's the socket's key is, right now. RefusalError: it is no key any more."""
 
 
@@ -88,19 +88,16 @@ class AppSockets:
             message = {}
         key = message.get("api_key")
         if message.get("type") != "auth" or not isinstance(key, str):
-            raise RefusalError(401, "unknown_app_key", 'Send {"type": "auth", "api_key": …} first, and at once.')
-        app = await self._keys.app(key)
-        if app is None or app != await self._keys.app(socket.path_params["api_key"]):
-            raise unknown_key()
+            raise RefusalError(401, KeyRefusedError.code, 'Send {"type": "auth", "api_key": …} first, and at once.')
+        if await self._keys.app(key) != await self._keys.app(socket.path_params["api_key"]):
+            raise RefusalError(401, KeyRefusedError.code, "The key in the path is another app's. Use one for both.")
         return Secret(key)
 
     async def _converse(self, socket: WebSocket, key: Secret) -> None:
         """Read until the client goes, or its key is no key any more; then end what is still running for it."""
 
-        async def app() -> str:
-            if found := await self._keys.app(key.reveal()):
-                return found
-            raise unknown_key()
+        async def app() -> App:
+            return await self._keys.app(key.reveal())
 
         exchange = _Exchange(socket, self._tasks, app, self._at_once, self._waiting)
         watch = asyncio.create_task(self._watch(socket, app))

@@ -1,8 +1,8 @@
 """An app has one of its users connect an account, and sees whether they did.
 
 `begin` starts a Flow and answers with the link to our own page. `tokens` is what the app then polls: 404 until there is
-a connection. Whether it also gets the raw tokens is a setting, off by default: an app that has them can do whatever the
-person allowed, outside of the executor and its audit. Handing them out is itself an audited act.
+a connection. It gets the raw tokens only with a permission of its own, off unless granted: an app that has them can do
+whatever the person allowed, outside of the executor and its audit. Handing them out is itself an audited act.
 
 Below: flows, and a `GrantReader` on the broker. Above: `app_routes`.
 """
@@ -17,12 +17,12 @@ from starlette.responses import Response
 
 from gateway.audit import AuditLog
 from gateway.surfaces.atp import shapes
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import RefusalError, external_user_id, json_object, optional_text, user_in_path
-from gateway.surfaces.atp.return_urls import ReturnUrls
 from gateway.surfaces.atp.users import AppUsers
 from gateway.toolkit.registry import Registry
-from gateway.types import Connection, CredentialKind, Flow, Principal, Requirement, TokenSet
+from gateway.types import Connection, CredentialKind, Flow, Permission, Principal, Requirement, TokenSet
 
 
 class FlowStarter(Protocol):
@@ -62,8 +62,6 @@ class Consents:
         provider_name: Callable[[str], str],
         registry: Registry,
         audit: AuditLog,
-        return_urls: ReturnUrls,
-        hand_out_tokens: bool,
     ) -> None:
         self._users = users
         self._flows = flows
@@ -71,30 +69,30 @@ class Consents:
         self._provider_name = provider_name
         self._registry = registry
         self._audit = audit
-        self._return_urls = return_urls
-        self._hand_out_tokens = hand_out_tokens
 
-    async def begin(self, app: str, request: Request) -> Response:
+    async def begin(self, app: App, request: Request) -> Response:
         """`POST oauth/confirmation/{platform_id}/`"""
+        app.check(Permission.CONNECT)
         body = await json_object(request)
         principal = self._users.user(app, external_user_id(body.get("external_user_id")))
         requirement = self._requirement(_provider(request))
         wanted = optional_text(body, "developer_redirect_url")
-        return_url = self._return_urls.find(wanted) if wanted else None
-        flow = await self._flows.begin(principal, app, requirement, None, return_url)
-        answer = shapes.confirmation(app, flow, self._provider_name(requirement.provider), await self._flows.url(flow))
+        return_url = app.return_urls.find(wanted) if wanted else None
+        flow = await self._flows.begin(principal, app.name, requirement, None, return_url)
+        url, name = await self._flows.url(flow), self._provider_name(requirement.provider)
+        answer = shapes.confirmation(app.name, flow, name, url)
         if wanted and return_url is None:
             answer["note"] = (
-                "developer_redirect_url is not on the gateway's list of return URLs, so the person ends on the "
-                "gateway's own page."
+                "developer_redirect_url is not one of this app's return URLs, so the person ends on the gateway's own "
+                f"page. {app.how_to_return()}"
             )
         return json_answer(answer)
 
-    async def tokens(self, app: str, request: Request) -> Response:
+    async def tokens(self, app: App, request: Request) -> Response:
         """`GET oauth/tokens/{platform_id}/{external_user_id}/`"""
         provider, user = _provider(request), user_in_path(request)
         principal = self._users.user(app, user)
-        connection, tokens = await self._find(principal, provider)
+        connection, tokens = await self._find(app, principal, provider)
         if connection is None:
             raise RefusalError(
                 404,
@@ -105,23 +103,23 @@ class Consents:
         answer = shapes.connection(user, connection, tokens)
         if tokens is None:
             answer["note"] = (
-                "Tool calls use this connection by themselves. For the raw tokens, set hand_out_tokens = true "
-                "under [atp] in the gateway's settings."
+                "Tool calls use this connection by themselves. The raw tokens stay in the gateway. "
+                + app.how_to_allow(Permission.TOKENS)
             )
         else:
             self._audit.record(
                 principal,
                 "tokens.handed_out",
                 "done",
-                client=app,
+                client=app.name,
                 provider=provider,
                 account=connection.account_label,
                 reference=connection.id,
             )
         return json_answer(answer)
 
-    async def _find(self, principal: Principal, provider: str) -> tuple[Connection | None, TokenSet | None]:
-        if self._hand_out_tokens:
+    async def _find(self, app: App, principal: Principal, provider: str) -> tuple[Connection | None, TokenSet | None]:
+        if Permission.TOKENS in app.may:
             return await self._grants.grant(principal, provider) or (None, None)
         return await self._grants.find_connection(principal, provider), None
 

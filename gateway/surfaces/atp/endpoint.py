@@ -12,12 +12,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.errors import GatewayError, wire
+from gateway.errors import GatewayError, KeyRefusedError, wire
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.keys import AppKeys
 from gateway.surfaces.atp.requests import RefusalError
 
-Serve = Callable[[str, Request], Awaitable[Response]]
-"""What an endpoint is there for: gets the app's name and the request."""
+Serve = Callable[[App, Request], Awaitable[Response]]
+"""What an endpoint is there for: gets the app and its request."""
 
 
 class Endpoint:
@@ -35,24 +36,17 @@ class Endpoint:
         except GatewayError as error:
             return refused(wire(error).http, error.code, error.message)
 
-    async def _app(self, request: Request) -> str:
+    async def _app(self, request: Request) -> App:
         if "origin" in request.headers:
             raise RefusalError(
                 403, "browser_refused", "An app's key must not be used from a browser. Call from your back end."
             )
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        app = await self._keys.app(key.strip()) if scheme.lower() == "apikey" else None
-        if app is None:
-            raise unknown_key()
-        return app
-
-
-def unknown_key() -> RefusalError:
-    return RefusalError(
-        401,
-        "unknown_app_key",
-        "The app's key is missing or wrong. Send it as `Authorization: ApiKey <key>`; [atp] app_key sets it.",
-    )
+        if scheme.lower() != "apikey" or not key.strip():
+            raise RefusalError(
+                401, KeyRefusedError.code, "The app's key is missing. Send it as `Authorization: ApiKey <key>`."
+            )
+        return await self._keys.app(key.strip())
 
 
 def json_answer(body: Any) -> Response:

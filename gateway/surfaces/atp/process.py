@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.surfaces.atp import shapes
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import json_object
 from gateway.surfaces.atp.tasks import Message, Tasks
@@ -39,7 +40,7 @@ class Process:
         self._tasks = tasks
         self._silence = silence
 
-    async def answer(self, app: str, request: Request) -> Response:
+    async def answer(self, app: App, request: Request) -> Response:
         message = await json_object(request)
         if "text/event-stream" not in request.headers.get("accept", ""):
             return json_answer(await _while_there(request, self._tasks.answer(app, message)))
@@ -47,7 +48,7 @@ class Process:
             return _stream(self._events(app, message))
         return _stream(_once(await self._tasks.answer(app, message)))
 
-    async def _events(self, app: str, message: Message) -> AsyncIterator[str]:
+    async def _events(self, app: App, message: Message) -> AsyncIterator[str]:
         progress = _Progress(message.get("request_id"))
         channel = progress if message.get("progress") is True else NullChannel()
         running = asyncio.create_task(self._tasks.answer(app, message, channel))

@@ -1,10 +1,10 @@
-"""Where an app may have people sent after a consent: an allow-list, against open redirects.
+"""Where the app of the settings may have people sent after a consent: an allow-list, against open redirects.
 
 An entry is an origin and a path that ends in `/`: `https://app.example.com/oauth/` lets everything below it. A URL is
 taken apart once, and what is kept is put together again from the parts, so that no browser reads it otherwise than we
 did. What does not match is not an error: the consent then ends on the gateway's own page.
 
-Above: `consents`. Not here: what is appended to the URL afterwards, `status` and the connection's id.
+Above: `keys`. Not here: what is appended to the URL afterwards, `status` and the connection's id.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from gateway.errors import GatewayError
 from gateway.executor import Executor
 from gateway.secret import Secret
 from gateway.surfaces.atp import shapes
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.calls import AppCall
 from gateway.surfaces.atp.requests import RefusalError, external_user_id, optional_text, text
 from gateway.surfaces.atp.toolkits import Toolkits
@@ -25,7 +26,7 @@ from gateway.surfaces.atp.users import AppUsers
 from gateway.toolkit.account_argument import with_account
 from gateway.toolkit.context import Channel, NullChannel
 from gateway.toolkit.tool import Tool
-from gateway.types import Client, CredentialKind, Principal
+from gateway.types import Client, CredentialKind, Permission, Principal
 
 Message = dict[str, Any]
 
@@ -51,7 +52,7 @@ class Tasks:
         self._users = users
         self._accounts = accounts
 
-    async def answer(self, app: str, message: Message, channel: Channel = _NOBODY) -> shapes.Json:
+    async def answer(self, app: App, message: Message, channel: Channel = _NOBODY) -> shapes.Json:
         """The answer to one of the app's messages. `channel` hears of a task's progress meanwhile.
 
         RefusalError for a message of no known type, and for a context that cannot be given.
@@ -64,7 +65,7 @@ class Tasks:
             case _:
                 raise RefusalError(400, "invalid_request", "type must be get_toolkit_context or task_request.")
 
-    async def _context(self, app: str, message: Message) -> shapes.Json:
+    async def _context(self, app: App, message: Message) -> shapes.Json:
         provider = (optional_text(message, "provider") or "openai").lower()
         if provider not in shapes.TOOL_SHAPES:
             names = ", ".join(shapes.TOOL_SHAPES)
@@ -81,7 +82,7 @@ class Tasks:
         offered = await self._accounts.offered(person)
         return [_with_choice(tool, offered) for tool in tools]
 
-    async def _task(self, app: str, message: Message, channel: Channel) -> shapes.Json:
+    async def _task(self, app: App, message: Message, channel: Channel) -> shapes.Json:
         request_id = message.get("request_id")
         try:
             call = await self._call(app, message, channel)
@@ -89,7 +90,8 @@ class Tasks:
             return shapes.failed_task(request_id, error.code, str(error))
         return shapes.task_response(request_id, call.tool, await self._executor.call(call))
 
-    async def _call(self, app: str, message: Message, channel: Channel) -> AppCall:
+    async def _call(self, app: App, message: Message, channel: Channel) -> AppCall:
+        app.check(Permission.CALL)
         payload = message.get("payload")
         if not isinstance(payload, dict):
             raise RefusalError(
@@ -102,7 +104,7 @@ class Tasks:
         token = optional_text(payload, "auth_token") or optional_text(message, "auth_token")
         return AppCall(
             principal=await self._whose(app, tool, message.get("external_user_id"), token),
-            client=Client(app),
+            client=Client(app.name),
             tool=tool.name,
             arguments=arguments,
             id=secrets.token_hex(8),
@@ -110,7 +112,7 @@ class Tasks:
             auth_token=Secret(token) if token else None,
         )
 
-    def _tool(self, app: str, toolkit: str, name: str) -> Tool:
+    def _tool(self, app: App, toolkit: str, name: str) -> Tool:
         tools = {tool.name: tool for tool in self._toolkits.get(app, toolkit)}
         if name not in tools:
             raise RefusalError(
@@ -118,7 +120,7 @@ class Tasks:
             )
         return tools[name]
 
-    async def _whose(self, app: str, tool: Tool, user: Any, token: str | None) -> Principal:
+    async def _whose(self, app: App, tool: Tool, user: Any, token: str | None) -> Principal:
         if user is not None:
             return self._users.user(app, external_user_id(user))
         if token or tool.requirement is None:

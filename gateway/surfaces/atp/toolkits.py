@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from gateway.access.policy import Policy
 from gateway.surfaces.atp import shapes
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import RefusalError
 from gateway.surfaces.atp.users import AppUsers
@@ -22,27 +23,27 @@ class Toolkits:
         self._policy = policy
         self._users = users
 
-    def get(self, app: str, toolkit: str) -> list[Tool]:
-        """A toolkit's tools."""
+    def get(self, app: App, toolkit: str) -> list[Tool]:
+        """A toolkit's tools. One that the app may not see is as unknown as one that is not there."""
         found = self._by_name(app)
         if toolkit not in found:
             names = ", ".join(found) or "none"
             raise RefusalError(404, "unknown_toolkit", f"There is no toolkit {toolkit!r} here. There are: {names}.")
         return found[toolkit]
 
-    async def page(self, app: str, request: Request) -> Response:
+    async def page(self, app: App, request: Request) -> Response:
         """`GET store/toolkits/list/` and `GET developers/toolkits/`"""
         toolkits = [shapes.toolkit_details(name, tools) for name, tools in self._by_name(app).items()]
         return json_answer(shapes.toolkit_page(toolkits))
 
-    async def details(self, app: str, request: Request) -> Response:
+    async def details(self, app: App, request: Request) -> Response:
         """`GET store/toolkits/{toolkit_id}/`"""
         name = request.path_params["toolkit_id"]
         return json_answer(shapes.toolkit_details(name, self.get(app, name)))
 
-    def _by_name(self, app: str) -> dict[str, list[Tool]]:
+    def _by_name(self, app: App) -> dict[str, list[Tool]]:
         principal, found = self._users.app(app), dict[str, list[Tool]]()
         for tool in self._registry.tools():
-            if self._policy.may_see(principal, tool):
+            if app.sees(tool.toolkit) and self._policy.may_see(principal, tool):
                 found.setdefault(tool.toolkit, []).append(tool)
         return found

@@ -17,23 +17,25 @@ from starlette.applications import Starlette
 from gateway.access.policy import OnePersonPolicy
 from gateway.audit import AuditLog
 from gateway.clock import SystemClock
-from gateway.errors import GatewayError, ToolError, UnknownProviderError
+from gateway.errors import GatewayError, KeyRefusedError, ToolError, UnknownProviderError
 from gateway.executor import Executor
 from gateway.secret import Secret
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.app_routes import app_routes
 from gateway.surfaces.atp.calls import AppCredentials
 from gateway.surfaces.atp.consents import Consents
-from gateway.surfaces.atp.keys import FixedAppKeys
+from gateway.surfaces.atp.keys import SettingsAppKey, StoredAppKeys
 from gateway.surfaces.atp.return_urls import ReturnUrls
 from gateway.surfaces.atp.tasks import Tasks
 from gateway.surfaces.atp.toolkits import Toolkits
-from gateway.surfaces.atp.users import OwnUsers
+from gateway.surfaces.atp.users import AppUsers
 from gateway.testing.serving import serving
 from gateway.toolkit.context import Context
 from gateway.toolkit.llm_client import LLMClient
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.tool import Tool
 from gateway.types import (
+    ApiKey,
     AuditEvent,
     Call,
     Connection,
@@ -41,6 +43,7 @@ from gateway.types import (
     Credential,
     CredentialKind,
     Flow,
+    KeyKind,
     NeedsConnection,
     Principal,
     Requirement,
@@ -48,6 +51,8 @@ from gateway.types import (
 )
 
 KEY = "app-key-7f3a9c51d2"
+LOCAL_KEY = "key-of-the-settings-5e1"
+ME = Principal("local", "me")
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 NAME_SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
@@ -81,6 +86,16 @@ class House:
     base_url: str = ""
     leaving: list[Callable[[], None]] = field(default_factory=list)
     """What clients have to do before the gateway stops."""
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+
+    # FindKey
+    async def find_key(self, text: str, kind: KeyKind) -> ApiKey | KeyRefusedError:
+        return self.keys.get(text) or KeyRefusedError("This is no key of this gateway.")
+
+    def let_in(self, text: str, name: str, **more: Any) -> None:
+        """Have the app have a key; `more` is what it may do."""
+        usual = {"may": frozenset({"call", "connect"}), "tenant": "default"}
+        self.keys[text] = ApiKey(text, KeyKind.APP, name, prefix="atpg_app_prefix", created_at=NOW, **usual | more)
 
     # FlowStarter
     async def begin(
@@ -135,15 +150,23 @@ class House:
     def describe(self, provider: str) -> None:
         return None
 
-    async def list_connected(self, issuer: str) -> Sequence[Principal]:
-        return sorted({p for p, _ in self.grants if p.issuer == issuer}, key=lambda p: p.subject)
+    async def list_connected(self, tenant: str, issuer: str) -> Sequence[Principal]:
+        found = {p for p, _ in self.grants if (p.tenant, p.issuer) == (tenant, issuer)}
+        return sorted(found, key=lambda p: p.subject)
 
     async def write(self, events: Sequence[AuditEvent]) -> None:
         self.events.extend(events)
 
-    def connect(self, user: str, provider: str = "hubspot", token: str = "token-of-nobody", app: str = "shop") -> None:
+    def connect(
+        self,
+        user: str,
+        provider: str = "hubspot",
+        token: str = "token-of-nobody",
+        app: str = "shop",
+        tenant: str = "default",
+    ) -> None:
         """Have one of the app's users be connected."""
-        principal = Principal(f"app:{app}", user)
+        principal = Principal(f"app:{app}", user, tenant)
         connection = Connection(
             id=f"connection-{len(self.grants)}",
             principal=principal,
@@ -207,12 +230,14 @@ def _crash(name: str) -> str:
 
 @pytest.fixture
 def house() -> House:
-    """Four tools: one that needs an account, one that needs none, one that says no, one that is broken."""
+    """Four tools: one that needs an account, one that needs none, one that says no, one that is broken. Two apps."""
     house, needs = House(), Requirement("hubspot", scopes=frozenset({"crm.write"}))
     house.add("create_company", lambda name, auth_token: {"made": name, "with": f"…{auth_token[-4:]}"}, needs)
     house.add("echo", lambda name: {"name": name})
     house.add("refuse", _fail)
     house.add("crash", _crash)
+    house.let_in(KEY, "shop", return_urls=("https://shop.example/back/done?x=1",))
+    house.let_in("another-key-0123", "other")
     return house
 
 
@@ -221,27 +246,24 @@ Serve = Callable[..., AbstractAsyncContextManager[House]]
 
 @pytest.fixture
 def serve(house: House) -> Serve:
-    """Puts the surface on a port; keyword arguments change what `Consents` is built with."""
+    """Puts the surface on a port; keyword arguments change what the app of the settings may do, for there to be one."""
 
     @asynccontextmanager
     async def on_a_port(**changes: Any) -> AsyncIterator[House]:
-        audit, policy, users = AuditLog(house.write, SystemClock()), OnePersonPolicy(), OwnUsers(house.list_connected)
+        audit, policy, users = AuditLog(house.write, SystemClock()), OnePersonPolicy(), AppUsers(house.list_connected)
         toolkits = Toolkits(house.registry, policy, users)
         consents = Consents(
-            **{
-                "users": users,
-                "flows": house,
-                "grants": house,
-                "provider_name": {"hubspot": "HubSpot", "mailer": "Mailer"}.__getitem__,
-                "registry": house.registry,
-                "audit": audit,
-                "return_urls": ReturnUrls(["https://shop.example/back/"]),
-                "hand_out_tokens": False,
-            }
-            | changes
+            users=users,
+            flows=house,
+            grants=house,
+            provider_name={"hubspot": "HubSpot", "mailer": "Mailer"}.__getitem__,
+            registry=house.registry,
+            audit=audit,
         )
         tasks = Tasks(Executor(house.registry, policy, AppCredentials(house), audit), toolkits, users, house)
-        keys = FixedAppKeys({"shop": Secret(KEY), "other": Secret("another-key-0123")})
+        usual = {"may": frozenset({"call", "connect"}), "person": ME}
+        local = App("app", ReturnUrls(["https://shop.example/back/"]), **usual | changes)
+        keys = SettingsAppKey(Secret(LOCAL_KEY), local, StoredAppKeys(house.find_key))
         async with serving(Starlette(routes=app_routes(keys, consents, tasks, toolkits))) as base_url:
             house.base_url = base_url
             yield house

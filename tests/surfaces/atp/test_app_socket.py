@@ -17,7 +17,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.errors import StoreUnavailableError
 from gateway.surfaces.addresses import Addresses
+from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.app_socket import AppSockets
+from gateway.surfaces.atp.keys import ExactUrls
+from gateway.surfaces.atp.requests import RefusalError
 from gateway.surfaces.doors import Doors
 from gateway.surfaces.edge import Edge
 from gateway.testing.serving import listen, serving
@@ -73,13 +76,15 @@ class Keys:
     """Keys that can be revoked, in a store that can be away."""
 
     def __init__(self) -> None:
-        self.apps = {KEY: "shop"}
+        self.apps = {KEY: App("shop", ExactUrls(()), frozenset({"call"}))}
         self.away = False
 
-    async def app(self, key: str) -> str | None:
+    async def app(self, key: str) -> App:
         if self.away:
             raise StoreUnavailableError("The database does not answer. Try again in a moment.")
-        return self.apps.get(key)
+        if key not in self.apps:
+            raise RefusalError(401, "unknown_key", "This key was revoked.")
+        return self.apps[key]
 
 
 class Nobody:
@@ -98,7 +103,7 @@ class Slow:
         self.go = asyncio.Event()
         self.running = self.most = 0
 
-    async def answer(self, app: str, message: dict[str, Any]) -> dict[str, Any]:
+    async def answer(self, app: App, message: dict[str, Any]) -> dict[str, Any]:
         self.running += 1
         self.most = max(self.most, self.running)
         try:
@@ -258,7 +263,7 @@ async def test_a_question_with_a_key_that_has_just_been_revoked_is_refused() -> 
     async with alone(keys, slow) as url, line_to(url) as line:
         keys.apps.clear()
 
-        assert (await line.ask(task("r1")))["code"] == "unknown_app_key"
+        assert (await line.ask(task("r1")))["code"] == "unknown_key"
 
 
 async def test_a_store_that_is_away_for_a_moment_revokes_nothing() -> None:

@@ -57,7 +57,11 @@ async def test_a_provider_may_be_written_in_capitals(serve: Any, app_client: Cal
 
 @pytest.mark.parametrize(
     ("url", "kept"),
-    [("https://shop.example/back/done?x=1", True), ("https://evil.example/", False), ("https://shop.example/", False)],
+    [
+        ("https://shop.example/back/done?x=1", True),
+        ("https://shop.example/back/done", False),
+        ("https://evil.example/", False),
+    ],
 )
 async def test_only_a_listed_return_url_is_kept_and_the_consent_begins_all_the_same(
     serve: Any, app_client: Callable[..., Any], url: str, *, kept: bool
@@ -67,6 +71,34 @@ async def test_only_a_listed_return_url_is_kept_and_the_consent_begins_all_the_s
 
         assert house.flows[0].return_url == (url if kept else None)
         assert ("note" in answer) is not kept
+        assert kept or "keys allow atpg_app_prefix --return-url" in answer["note"]
+
+
+async def test_the_app_of_the_settings_is_the_local_persons_with_return_urls_by_their_beginning(
+    serve: Any, app_client: Callable[..., Any]
+) -> None:
+    async with serve() as house:
+        client = app_client(key="key-of-the-settings-5e1")
+        url = "https://shop.example/back/anywhere"
+
+        await asyncio.to_thread(client.initiate_oauth_connection, "hubspot", "whoever", url)
+        refused = await asyncio.to_thread(
+            client.initiate_oauth_connection, "hubspot", "whoever", "https://evil.example/"
+        )
+
+        assert [flow.principal for flow in house.flows] == [Principal("local", "me")] * 2
+        assert [flow.return_url for flow in house.flows] == [url, None]
+        assert "return_urls under [atp]" in refused["note"]
+
+
+async def test_an_app_that_may_not_connect_begins_nothing(serve: Any, app_client: Callable[..., Any]) -> None:
+    async with serve() as house:
+        house.let_in("callers-key", "caller", may=frozenset({"call"}))
+
+        with pytest.raises(Exception, match=r"403|may not have people connect accounts"):
+            await asyncio.to_thread(app_client(key="callers-key").initiate_oauth_connection, "hubspot", "ada")
+
+        assert house.flows == []
 
 
 async def test_an_app_waits_until_its_user_has_connected(serve: Any, app_client: Callable[..., Any]) -> None:
@@ -134,7 +166,7 @@ async def test_an_id_cut_off_at_a_hash_never_finds_somebody_else(serve: Any) -> 
             await asyncio.to_thread(client.get_user_tokens, "hubspot", "ada#1")
 
 
-async def test_raw_tokens_stay_inside_unless_the_setting_is_on(serve: Any, app_client: Callable[..., Any]) -> None:
+async def test_raw_tokens_stay_inside_unless_that_is_granted(serve: Any, app_client: Callable[..., Any]) -> None:
     async with serve() as house:
         house.connect("ada", token="token-0123456789")
 
@@ -142,7 +174,7 @@ async def test_raw_tokens_stay_inside_unless_the_setting_is_on(serve: Any, app_c
 
         assert found["access_token"] is None
         assert found["refresh_token"] is None
-        assert "hand_out_tokens = true" in found["note"]
+        assert "keys allow atpg_app_prefix --may tokens" in found["note"]
         assert "token-0123456789" not in str(found)
         assert house.opened == 0
     assert [event.action for event in house.events] == []
@@ -151,7 +183,8 @@ async def test_raw_tokens_stay_inside_unless_the_setting_is_on(serve: Any, app_c
 async def test_raw_tokens_that_are_handed_out_are_audited_without_the_token(
     serve: Any, app_client: Callable[..., Any]
 ) -> None:
-    async with serve(hand_out_tokens=True) as house:
+    async with serve() as house:
+        house.let_in("app-key-7f3a9c51d2", "shop", may=frozenset({"tokens"}))
         house.connect("ada", token="token-0123456789")
 
         found = await asyncio.to_thread(app_client().get_user_tokens, "hubspot", "ada")
@@ -165,21 +198,20 @@ async def test_raw_tokens_that_are_handed_out_are_audited_without_the_token(
 
 
 async def test_one_app_never_sees_anothers_users(serve: Any, app_client: Callable[..., Any]) -> None:
-    async with serve(hand_out_tokens=True) as house:
+    async with serve() as house:
+        house.let_in("another-key-0123", "other", may=frozenset({"tokens"}))
+        house.let_in("key-in-acme", "shop", may=frozenset({"tokens"}), tenant="acme")
         house.connect("ada")
 
-        with pytest.raises(TimeoutError):
-            await asyncio.to_thread(
-                app_client(key="another-key-0123").wait_for_connection,
-                "hubspot",
-                "ada",
-                timeout=0.1,
-                poll_interval=0.05,
-            )
+        for foreign in ("another-key-0123", "key-in-acme"):
+            wait = app_client(key=foreign).wait_for_connection
+            with pytest.raises(TimeoutError):
+                await asyncio.to_thread(wait, "hubspot", "ada", timeout=0.1, poll_interval=0.05)
 
 
 async def test_an_outage_ends_a_wait_instead_of_stretching_it(serve: Any, app_client: Callable[..., Any]) -> None:
-    async with serve(hand_out_tokens=True) as house:
+    async with serve() as house:
+        house.let_in("app-key-7f3a9c51d2", "shop", may=frozenset({"tokens"}))
         house.down = ProviderUnavailableError("HubSpot does not answer. Try again in a minute.")
 
         with pytest.raises(Exception, match=r"503|HubSpot does not answer"):

@@ -37,7 +37,7 @@ async def test_no_endpoint_opens_without_the_right_key(
         answer = await http.request(method, BASE + path, headers=headers)
 
         assert answer.status_code == 401
-        assert answer.json()["code"] == "unknown_app_key"
+        assert answer.json()["code"] == "unknown_key"
         assert KEY[:-1] not in answer.text
 
 
@@ -74,7 +74,7 @@ async def test_a_body_that_is_too_large_is_refused(serve: Any) -> None:
 
 
 async def test_no_answer_is_cached(serve: Any) -> None:
-    async with serve(hand_out_tokens=True) as house, httpx2.AsyncClient(base_url=house.base_url) as http:
+    async with serve() as house, httpx2.AsyncClient(base_url=house.base_url) as http:
         house.connect("ada")
         headers = {"Authorization": f"ApiKey {KEY}"}
 

@@ -217,6 +217,17 @@ async def test_another_apps_connected_user_is_not_borrowed(serve: Any) -> None:
         assert (await _task(house, external_user_id="ada"))["code"] == "needs_connection"
 
 
+async def test_an_app_that_may_not_call_is_told_so_as_a_failed_task_and_runs_nothing(serve: Any) -> None:
+    async with serve() as house:
+        house.let_in(KEY, "shop", may=frozenset({"connect"}))
+
+        body = await _task(house, "echo")
+
+    assert (body["status"], body["code"]) == ("error", "not_allowed")
+    assert "keys allow atpg_app_prefix --may call" in body["message"]
+    assert house.events == []
+
+
 async def test_what_a_tool_reports_itself_is_its_result(serve: Any, app_client: Callable[..., Any]) -> None:
     """A toolkit behind the SDK answers a raised exception as a result with `error` in it."""
     async with serve() as house:
@@ -265,6 +276,21 @@ async def test_a_task_that_fails_is_answered_with_a_sentence_and_status_200(
         assert (body["status"], body["code"]) == ("error", code)
         assert body["message"].endswith((".", "company"))
         assert "hunter2" not in body["message"]
+
+
+async def test_a_toolkit_that_an_app_may_not_see_is_as_one_that_is_not_there(serve: Any) -> None:
+    async with serve() as house:
+        house.add("pay", lambda name: name, toolkit="bank")
+        house.let_in(KEY, "shop", toolkits=frozenset({"bank"}))
+
+        called, missing = await _task(house, "echo"), await _task(house, "echo", toolkit_id="nope")
+        context = await _post(house, {"type": "get_toolkit_context", "toolkit_id": "crm"})
+
+        assert called["code"] == missing["code"] == "unknown_toolkit"
+        assert called["message"].replace("crm", "nope") == missing["message"]
+        assert "crm" not in missing["message"]
+        assert context.status_code == 404
+        assert (await _task(house, "pay", toolkit_id="bank"))["status"] == "success"
 
 
 async def test_a_tool_is_called_only_through_its_own_toolkit(serve: Any) -> None:
