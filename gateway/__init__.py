@@ -1,10 +1,11 @@
 """What a toolkit's author imports. Loads no SQL, web, MCP or OAuth code.
 
-The decorator (`ToolKitClient`), the app's client (`LLMClient`), what a tool may be given (`Credential`, `Context`)
-and may return (`Text`, `Image` …), and the error whose text reaches the model (`ToolError`).
+The decorator (`ToolKitClient`), the app's client (`LLMClient`, `AsyncLLMClient`), what a tool may be given
+(`Credential`, `Context`) and may return (`Text`, `Image` …), and the error whose text reaches the model (`ToolError`).
 """
 
 from gateway.errors import CapabilityMissingError, GatewayError, ToolError
+from gateway.toolkit.async_llm_client import AsyncLLMClient
 from gateway.toolkit.client import ToolKitClient
 from gateway.toolkit.content import Audio, EmbeddedResource, Image, ResourceLink, Text
 from gateway.toolkit.context import Answer, Context, Form, Roots, Sample, Visit
@@ -13,6 +14,7 @@ from gateway.types import Credential
 
 __all__ = [
     "Answer",
+    "AsyncLLMClient",
     "Audio",
     "CapabilityMissingError",
     "Context",

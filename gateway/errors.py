@@ -35,6 +35,11 @@
     ├── KeyRefusedError           no API key of ours, or one that was revoked
     │   └── WrongKeyKindError     one of ours, but for something else
     ├── KeyChangeError            an API key cannot be made, or changed, like this
+    ├── RemoteGatewayError        our own clients: the gateway that they talk to did not do what it was asked
+    │   ├── GatewayUnreachableError
+    │   ├── GatewayTimeoutError
+    │   ├── UnexpectedAnswerError     what answered is no gateway
+    │   └── NotConnectedError     the person has not connected the account yet
     ├── VaultError                a sealed value does not open
     │   └── KeyUnavailableError   the service that keeps the key does not answer
     └── StoreUnavailableError     the database does not answer
@@ -214,6 +219,26 @@ class KeyChangeError(GatewayError):
     code = "invalid_key"
 
 
+class RemoteGatewayError(GatewayError):
+    code = "remote_gateway"
+
+
+class GatewayUnreachableError(RemoteGatewayError):
+    code = "gateway_unreachable"
+
+
+class GatewayTimeoutError(RemoteGatewayError):
+    code = "gateway_timeout"
+
+
+class UnexpectedAnswerError(RemoteGatewayError):
+    code = "unexpected_answer"
+
+
+class NotConnectedError(RemoteGatewayError):
+    code = "not_connected"
+
+
 class VaultError(GatewayError):
     code = "vault_error"
 
@@ -267,6 +292,11 @@ WIRE: dict[type[GatewayError], Wire] = {
     KeyRefusedError: Wire(None, 401),
     WrongKeyKindError: Wire(None, 403),
     KeyChangeError: Wire(None, 422),
+    RemoteGatewayError: Wire(None, 502),
+    GatewayUnreachableError: Wire(None, 503),
+    GatewayTimeoutError: Wire(None, 504),
+    UnexpectedAnswerError: Wire(None, 502),
+    NotConnectedError: Wire(None, 404),
     VaultError: Wire(_INTERNAL, 500),
     KeyUnavailableError: Wire(None, 503),
     StoreUnavailableError: Wire(None, 503),

@@ -1,26 +1,27 @@
-"""One app's line to a gateway: HTTP requests under the ATP paths, and their answers as JSON.
+"""One app's line to a gateway: requests under the ATP paths, and their answers as JSON. For code without a loop.
 
-Standard library only. Every request has a time limit, no redirect is followed (the app's key would go along) and no
-proxy is used. What goes wrong is a GatewayError in a sentence; where the gateway named a `code`, the error carries it.
-Above: `gateway.toolkit.llm_client`, which imports this when a client is built: most programs never build one.
+Standard library only. Every request has a time limit, from its beginning to the end of its answer; no redirect is
+followed (the app's key would go along) and no proxy is used. What goes wrong is a GatewayError in a sentence.
+
+Below: `answers`. Above: `gateway.toolkit.llm_client`, which imports this when a client is built: most programs never
+build one. Its sibling for loops is `async_app_line`.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-import urllib.parse
-from collections.abc import Generator, Iterator, Mapping
+import socket
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from gateway.errors import GatewayError
 from gateway.secret import Secret
+from gateway.toolkit.answers import LONGEST_REFUSAL, Address, decoded, event_in, out_of_time, refusal, unreachable
+from gateway.toolkit.app_requests import AppRequest
 
-PATH = "/api/v1/atp/llm-client/"
-_LONGEST_REFUSAL = 65536  # bytes of an error's body that are worth reading
-
-Body = Mapping[str, Any] | None
+T = TypeVar("T")
 
 
 class AppLine:
@@ -30,72 +31,60 @@ class AppLine:
         self.base_url = base_url.rstrip("/")
         self._key = key
 
-    def answer(self, method: str, path: str, body: Body, timeout: float) -> Any:
-        """The JSON that a request is answered with. `timeout` is in seconds, between two signs of life."""
-        with self._exchange(method, path, body, timeout, "application/json") as response:
-            return _decoded(response.read())
+    def answer(self, request: AppRequest[T], seconds: float) -> T:
+        """What the request is answered with, within so many seconds."""
+        with self._exchange(request, seconds, "application/json") as (response, allow):
+            raw = bytearray()
+            while part := allow(response.read1):
+                raw += part
+            return request.read(decoded(bytes(raw)))
 
-    def events(self, path: str, body: Body, timeout: float) -> Generator[dict[str, Any]]:
-        """The answer to a POST as it comes in: server-sent events with JSON in them."""
-        with self._exchange("POST", path, body, timeout, "text/event-stream") as response:
-            for line in response:
-                if line.startswith(b"data: "):
-                    yield _decoded(line.removeprefix(b"data: "))
+    def events(self, request: AppRequest[Any], seconds: float) -> Generator[dict[str, Any]]:
+        """The answer to a request as it comes in: server-sent events with JSON in them."""
+        with self._exchange(request, seconds, "text/event-stream") as (response, allow):
+            while line := allow(response.readline):
+                if (event := event_in(line)) is not None:
+                    yield event
 
     @contextmanager
     def _exchange(
-        self, method: str, path: str, body: Body, timeout: float, accept: str
-    ) -> Iterator[http.client.HTTPResponse]:
-        connection, prefix = self._connection(timeout)
+        self, request: AppRequest[Any], seconds: float, accept: str
+    ) -> Iterator[tuple[http.client.HTTPResponse, _Deadline]]:
+        address = Address.of(self.base_url)
+        kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
+        connection = kind(address.host, address.port, timeout=seconds)
         headers = {"Authorization": f"ApiKey {self._key.reveal()}", "Accept": accept}
         content = None
-        if body is not None:
-            content = json.dumps(body).encode()
+        if request.body is not None:
+            content = json.dumps(request.body).encode()
             headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, prefix + PATH + path, content, headers)
-            response = connection.getresponse()
+            until = time.monotonic() + seconds
+            connection.connect()
+            allow = _Deadline(connection.sock, until)
+            allow(lambda: connection.request(request.method, address.path(request.path), content, headers))
+            response = allow(connection.getresponse)
             if not 200 <= response.status < 300:
-                raise _refusal(response.status, response.read(_LONGEST_REFUSAL))
-            yield response
+                raise refusal(response.status, allow(lambda: response.read(LONGEST_REFUSAL)))
+            yield response, allow
         except TimeoutError:
-            raise GatewayError(f"The gateway at {self.base_url} did not answer within {timeout:g} s.") from None
+            raise out_of_time(self.base_url, seconds) from None
         except (OSError, http.client.HTTPException) as error:
-            kind = type(error).__name__
-            raise GatewayError(f"The gateway at {self.base_url} cannot be reached ({kind}). Is it running?") from None
+            raise unreachable(self.base_url, error) from None
         finally:
             connection.close()
 
-    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, str]:
-        try:
-            parts = urllib.parse.urlsplit(self.base_url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            raise GatewayError(f"base_url {self.base_url!r} is not a URL.") from None
-        if parts.scheme not in ("http", "https") or not host:
-            raise GatewayError(
-                "This LLMClient does not know which gateway to talk to. Run the script with `atp-gateway run`, "
-                "or pass the gateway's address, like base_url='https://gateway.example.com'."
-            )
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(host, port, timeout=timeout), parts.path
 
+class _Deadline:
+    """Does something on a socket in the time that is left. TimeoutError when there is none."""
 
-def _decoded(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        raise GatewayError("The gateway's answer is not JSON. Is base_url the address of a gateway?") from None
+    def __init__(self, own_socket: socket.socket, until: float) -> None:
+        self._socket = own_socket
+        self._until = until
 
-
-def _refusal(status: int, raw: bytes) -> GatewayError:
-    try:
-        answer = json.loads(raw)
-    except (ValueError, RecursionError):
-        answer = None
-    said = answer if isinstance(answer, dict) else {}
-    error = GatewayError(
-        str(said.get("message") or f"HTTP status {status} came back. Is base_url the address of a gateway?")
-    )
-    error.code = str(said.get("code") or error.code)
-    return error
+    def __call__(self, act: Callable[[], T]) -> T:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        return act()

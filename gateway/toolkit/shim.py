@@ -47,16 +47,16 @@ class _AppClient(LLMClient):
     """
 
     def initiate_oauth_connection(
-        self, platform_id: str, external_user_id: str, developer_redirect_url: str | None = None
+        self, platform_id: str, external_user_id: str, developer_redirect_url: str | None = None, **more: Any
     ) -> dict[str, Any]:
         if not _is_loading():
-            return super().initiate_oauth_connection(platform_id, external_user_id, developer_redirect_url)
+            return super().initiate_oauth_connection(platform_id, external_user_id, developer_redirect_url, **more)
         return _later(platform_id, external_user_id)
 
-    def get_user_tokens(self, platform_id: str, external_user_id: str) -> dict[str, Any]:
+    def get_user_tokens(self, platform_id: str, external_user_id: str, **more: Any) -> dict[str, Any]:
         """What `wait_for_connection` polls, too."""
         if not _is_loading():
-            return super().get_user_tokens(platform_id, external_user_id)
+            return super().get_user_tokens(platform_id, external_user_id, **more)
         return _later(platform_id, external_user_id)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from atp_sdk.clients import LLMClient as Published  # here: once a toolkit was loaded, the name is ours
+from looped import LoopedLLMClient
 from starlette.applications import Starlette
 
 from gateway.access.policy import OnePersonPolicy
@@ -274,10 +275,10 @@ def serve(house: House) -> Serve:
     return on_a_port
 
 
-@pytest.fixture(params=["published", "ours"])
-def client_class(request: pytest.FixtureRequest) -> type[Any]:
-    """Both clients an app may have: the SDK as published, and our own. They are to see the same gateway."""
-    return Published if request.param == "published" else LLMClient
+@pytest.fixture(params=[Published, LLMClient, LoopedLLMClient])
+def client_class(request: pytest.FixtureRequest) -> Any:
+    """The clients an app may have: the SDK as published, and both of our own. They are to see the same gateway."""
+    return request.param
 
 
 @pytest.fixture

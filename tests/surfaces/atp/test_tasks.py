@@ -12,6 +12,7 @@ import anyio
 import httpx2
 import pytest
 from atp_sdk.clients import LLMClient as Published
+from looped import LoopedLLMClient
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -63,13 +64,16 @@ class _InAThread:
         return call
 
 
-@pytest.fixture(params=["published, http", "published, ws", "ours"])
+CLIENTS = {"published, http": Published, "ours": LLMClient, "ours, async": LoopedLLMClient}
+
+
+@pytest.fixture(params=[*CLIENTS, "published, ws"])
 def app_client(request: pytest.FixtureRequest, house: Any) -> Callable[..., Any]:
     """The SDK as published, over HTTP and over a WebSocket, and our own client: they are to see the same gateway."""
 
     def build() -> Any:
-        if request.param != "published, ws":
-            return (LLMClient if request.param == "ours" else Published)(api_key=KEY, base_url=house.base_url)
+        if request.param in CLIENTS:
+            return CLIENTS[request.param](api_key=KEY, base_url=house.base_url)
         client = Published(KEY, protocol="ws", base_url=house.base_url)
         house.leaving.append(client.ws.close)
         return client
@@ -77,7 +81,7 @@ def app_client(request: pytest.FixtureRequest, house: Any) -> Callable[..., Any]
     return lambda: _InAThread(build)
 
 
-@pytest.fixture(params=[Published, LLMClient])
+@pytest.fixture(params=CLIENTS.values())
 def http_client(request: pytest.FixtureRequest, house: Any) -> Callable[..., Any]:
     return lambda: request.param(api_key=KEY, base_url=house.base_url)
 
