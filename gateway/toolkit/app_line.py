@@ -9,6 +9,7 @@ build one. Its sibling for loops is `async_app_line`.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import socket
@@ -23,6 +24,9 @@ from gateway.toolkit.app_requests import AppRequest
 
 T = TypeVar("T")
 
+Within = Callable[[Callable[[], Any]], Any]
+"""Does something on the socket in the time that is left."""
+
 
 class AppLine:
     """`base_url` may be empty: only a request needs it."""
@@ -33,23 +37,26 @@ class AppLine:
 
     def answer(self, request: AppRequest[T], seconds: float) -> T:
         """What the request is answered with, within so many seconds."""
-        with self._exchange(request, seconds, "application/json") as (response, allow):
+        with self._exchange(request, seconds, "application/json") as (response, within):
             raw = bytearray()
-            while part := allow(response.read1):
+            while part := within(response.read1):
                 raw += part
             return request.read(decoded(bytes(raw)))
 
     def events(self, request: AppRequest[Any], seconds: float) -> Generator[dict[str, Any]]:
-        """The answer to a request as it comes in: server-sent events with JSON in them."""
-        with self._exchange(request, seconds, "text/event-stream") as (response, allow):
-            while line := allow(response.readline):
+        """The answer to a request as it comes in: server-sent events with JSON in them.
+
+        What the caller does between two of them does not count.
+        """
+        with self._exchange(request, seconds, "text/event-stream") as (response, within):
+            while line := within(response.readline):
                 if (event := event_in(line)) is not None:
                     yield event
 
     @contextmanager
     def _exchange(
         self, request: AppRequest[Any], seconds: float, accept: str
-    ) -> Iterator[tuple[http.client.HTTPResponse, _Deadline]]:
+    ) -> Iterator[tuple[http.client.HTTPResponse, Within]]:
         address = Address.of(self.base_url)
         kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
         connection = kind(address.host, address.port, timeout=seconds)
@@ -59,14 +66,14 @@ class AppLine:
             content = json.dumps(request.body).encode()
             headers["Content-Type"] = "application/json"
         try:
-            until = time.monotonic() + seconds
-            connection.connect()
-            allow = _Deadline(connection.sock, until)
-            allow(lambda: connection.request(request.method, address.path(request.path), content, headers))
-            response = allow(connection.getresponse)
+            left = _TimeLeft(seconds)
+            left.to(connection.connect)
+            within = functools.partial(left.to, own_socket=connection.sock)
+            within(lambda: connection.request(request.method, address.path(request.path), content, headers))
+            response = within(connection.getresponse)
             if not 200 <= response.status < 300:
-                raise refusal(response.status, allow(lambda: response.read(LONGEST_REFUSAL)))
-            yield response, allow
+                raise refusal(response.status, within(lambda: response.read(LONGEST_REFUSAL)))
+            yield response, within
         except TimeoutError:
             raise out_of_time(self.base_url, seconds) from None
         except (OSError, http.client.HTTPException) as error:
@@ -75,16 +82,22 @@ class AppLine:
             connection.close()
 
 
-class _Deadline:
-    """Does something on a socket in the time that is left. TimeoutError when there is none."""
+class _TimeLeft:
+    """So many seconds for several waits on a socket together. TimeoutError when they are used up.
 
-    def __init__(self, own_socket: socket.socket, until: float) -> None:
-        self._socket = own_socket
-        self._until = until
+    What is done between the waits does not count.
+    """
 
-    def __call__(self, act: Callable[[], T]) -> T:
-        left = self._until - time.monotonic()
-        if left <= 0:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def to(self, wait: Callable[[], T], own_socket: socket.socket | None = None) -> T:
+        if self._seconds <= 0:
             raise TimeoutError
-        self._socket.settimeout(left)
-        return act()
+        if own_socket is not None:
+            own_socket.settimeout(self._seconds)
+        began = time.monotonic()
+        try:
+            return wait()
+        finally:
+            self._seconds -= time.monotonic() - began

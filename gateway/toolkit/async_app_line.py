@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -44,17 +44,18 @@ class AsyncAppLine:
                     await response.aclose()
 
     async def events(self, request: AppRequest[Any], seconds: float) -> AsyncGenerator[dict[str, Any]]:
-        """The answer to a request as it comes in: server-sent events with JSON in them."""
-        until = asyncio.get_running_loop().time() + seconds
+        """The answer to a request as it comes in: server-sent events with JSON in them.
+
+        What the caller does between two of them does not count.
+        """
+        left = _TimeLeft(seconds)
         with self._trouble(seconds):
-            async with asyncio.timeout_at(until):
-                response = await self._sent(request, "text/event-stream")
+            response = await left.to(self._sent(request, "text/event-stream"))
         try:
             lines = response.aiter_lines()
             while True:
                 with self._trouble(seconds):
-                    async with asyncio.timeout_at(until):  # and not while the caller does something with an event
-                        line = await anext(lines, None)
+                    line = await left.to(anext(lines, None))
                 if line is None:
                     return
                 if (event := event_in(line.encode())) is not None:
@@ -83,3 +84,19 @@ class AsyncAppLine:
             raise out_of_time(self._base_url, seconds) from None
         except (OSError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise unreachable(self._base_url, error) from None
+
+
+class _TimeLeft:
+    """So many seconds for several waits together. TimeoutError when they are used up."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    async def to(self, wait: Awaitable[T]) -> T:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await wait
+        finally:
+            self._seconds -= loop.time() - began
