@@ -50,7 +50,10 @@ def with_account(tool: Tool, schema: Mapping[str, Any], accounts: Sequence[str])
 
 
 def account_taken_out(call: Call, tool: Tool) -> Call | InvalidArgumentsError:
-    """The call with its account named apart from the tool's own arguments, or what is wrong with that name."""
+    """The call with its account named apart from the tool's own arguments, or what is wrong with that name.
+
+    An account that the call names already, because its surface chose it, stays.
+    """
     name = account_argument(tool)
     if name is None or name not in call.arguments:
         return call
@@ -60,4 +63,4 @@ def account_taken_out(call: Call, tool: Tool) -> Call | InvalidArgumentsError:
             f"{name} is the name of one of the person's accounts. Leave it out for the default."
         )
     arguments = {key: value for key, value in call.arguments.items() if key != name}
-    return replace(call, arguments=arguments, account=account)
+    return replace(call, arguments=arguments, account=call.account or account)

@@ -67,6 +67,13 @@ def test_the_account_is_taken_out_of_the_arguments_and_put_on_the_call() -> None
     assert (taken.arguments, taken.account) == ({"name": "x"}, "work")
 
 
+def test_an_account_that_the_call_names_already_stays() -> None:
+    taken = account_taken_out(replace(call(name="x", account="work"), account="anna"), tool())
+
+    assert isinstance(taken, Call)
+    assert (taken.arguments, taken.account) == ({"name": "x"}, "anna")
+
+
 def test_an_argument_of_the_tools_own_that_is_called_account_is_left_to_the_tool() -> None:
     own = call(account="4711")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -92,6 +93,32 @@ def user_in_path(request: Request) -> str:
             "The path does not end in /. Percent-encode the external_user_id: a # in it cuts off the rest.",
         )
     return external_user_id(tail[:-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, as an app asks for it: the `number`th, from 1, of so many things each."""
+
+    number: int
+    size: int
+
+    @property
+    def skipped(self) -> int:
+        return (self.number - 1) * self.size
+
+
+def page_asked(request: Request) -> Page | None:
+    """The page in the query; None where the app asks for none, and gets all."""
+    asked = request.query_params
+    if "page" not in asked and "page_size" not in asked:
+        return None
+    return Page(_counted(asked.get("page", "1"), "page"), min(_counted(asked.get("page_size", "10"), "page_size"), 100))
+
+
+def _counted(written: str, name: str) -> int:
+    if not written.isascii() or not written.isdecimal() or len(written) > 6 or int(written) == 0:
+        raise RefusalError(400, "invalid_request", f"{name} must be a whole number from 1 on.")
+    return int(written)
 
 
 def _has_controls(value: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.surfaces.atp.requests import Page
 from gateway.toolkit.content import Audio, Content, EmbeddedResource, Image, ResourceLink, Text, ToolResult
 from gateway.toolkit.tool import Tool
 from gateway.types import Connection, Done, Failed, Flow, NeedsConnection, NeedsInput, Outcome, TokenSet
@@ -136,8 +137,15 @@ def result_value(result: ToolResult) -> Any:
     return [_part(part) for part in result.content]
 
 
-def toolkit_page(toolkits: Sequence[Json]) -> Json:
-    return {"count": len(toolkits), "next": None, "previous": None, "results": list(toolkits)}
+def toolkit_page(toolkits: Sequence[Json], count: int, page: Page | None) -> Json:
+    """Some of `count` toolkits. `next` and `previous` are the queries that give the pages beside this one."""
+    following = page and page.number * page.size < count and Page(page.number + 1, page.size)
+    former = page and page.number > 1 and Page(page.number - 1, page.size)
+    return {"count": count, "next": _query(following), "previous": _query(former), "results": list(toolkits)}
+
+
+def _query(page: Page | bool | None) -> str | None:
+    return f"?page={page.number}&page_size={page.size}" if isinstance(page, Page) else None
 
 
 def toolkit_details(name: str, tools: Sequence[Tool]) -> Json:

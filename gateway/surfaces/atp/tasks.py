@@ -4,7 +4,8 @@ How messages travel is not known here. A task that fails has an answer that says
 RefusalError, because its answer has no place for one.
 
 Whose account a call uses: the `external_user_id` in the message (our own client's extension), else the `auth_token` in
-it, else that of the app's one connected user. Below: the executor. Above: `process` (HTTP), `app_socket`.
+it, else that of the app's one connected user. Of a person's several accounts the `account` in the message, where there
+is one: then the model is not asked to choose. Below: the executor. Above: `process` (HTTP), `app_socket`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class Tasks:
             raise RefusalError(400, "unknown_model_provider", f"There is no provider {provider!r}. There are: {names}.")
         toolkit = text(message, "toolkit_id")
         tools = self._toolkits.get(app, toolkit)
-        if (user := message.get("external_user_id")) is not None:
+        user = message.get("external_user_id")
+        if user is not None and not optional_text(message, "account"):
             tools = await self._with_accounts(self._users.user(app, external_user_id(user)), tools)
         prompt = optional_text(message, "user_prompt") or ""
         return shapes.toolkit_context(message.get("request_id"), toolkit, provider, tools, prompt)
@@ -109,6 +111,7 @@ class Tasks:
             arguments=arguments,
             id=secrets.token_hex(8),
             channel=channel,
+            account=optional_text(message, "account"),
             auth_token=Secret(token) if token else None,
         )
 

@@ -9,7 +9,7 @@ from gateway.access.policy import Policy
 from gateway.surfaces.atp import shapes
 from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.endpoint import json_answer
-from gateway.surfaces.atp.requests import RefusalError
+from gateway.surfaces.atp.requests import RefusalError, page_asked
 from gateway.surfaces.atp.users import AppUsers
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.tool import Tool
@@ -32,9 +32,15 @@ class Toolkits:
         return found[toolkit]
 
     async def page(self, app: App, request: Request) -> Response:
-        """`GET store/toolkits/list/` and `GET developers/toolkits/`"""
-        toolkits = [shapes.toolkit_details(name, tools) for name, tools in self._by_name(app).items()]
-        return json_answer(shapes.toolkit_page(toolkits))
+        """`GET store/toolkits/list/` and `GET developers/toolkits/`: all, or with `page` and `page_size` some.
+
+        The published SDK has the two as parameters, and sends neither.
+        """
+        found = self._by_name(app)
+        page = page_asked(request)
+        names = list(found)[page.skipped :][: page.size] if page else list(found)
+        toolkits = [shapes.toolkit_details(name, found[name]) for name in names]
+        return json_answer(shapes.toolkit_page(toolkits, len(found), page))
 
     async def details(self, app: App, request: Request) -> Response:
         """`GET store/toolkits/{toolkit_id}/`"""

@@ -81,6 +81,8 @@ class House:
     flows: list[Flow] = field(default_factory=list)
     grants: dict[tuple[Principal, str], tuple[Connection, TokenSet]] = field(default_factory=dict)
     choices: dict[Principal, dict[tuple[str, CredentialKind], tuple[str, ...]]] = field(default_factory=dict)
+    accounts: list[str | None] = field(default_factory=list)
+    """The accounts that calls named."""
     opened: int = 0
     down: GatewayError | None = None
     events: list[AuditEvent] = field(default_factory=list)
@@ -142,6 +144,7 @@ class House:
     async def credential(
         self, call: Call, requirement: Requirement, refused: Credential | None = None
     ) -> Credential | NeedsConnection | GatewayError:
+        self.accounts.append(call.account)
         found = self.grants.get((call.principal, requirement.provider))
         if found is None:
             url = "https://gateway.example/connect/needed"

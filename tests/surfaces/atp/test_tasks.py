@@ -127,13 +127,30 @@ async def test_a_context_for_a_person_with_several_accounts_offers_the_choice_an
         house.choices[Principal("app:shop", "u1")] = {("hubspot", CredentialKind.OAUTH2): ("anna", "work")}
         found = [
             (await _post(house, ask | more)).json()["payload"]["tools"]
-            for more in ({"external_user_id": "u1"}, {"external_user_id": "u2"}, {})
+            for more in (
+                {"external_user_id": "u1"},
+                {"external_user_id": "u2"},
+                {"external_user_id": "u1", "account": "work"},
+                {},
+            )
         ]
 
     offered = [{tool["name"]: tool["parameters"]["properties"] for tool in tools} for tools in found]
     assert offered[0]["create_company"]["hubspot_account"]["enum"] == ["anna", "work"]
     assert list(offered[0]["echo"]) == ["name"]
-    assert [list(each["create_company"]) for each in offered[1:]] == [["name"], ["name"]]
+    assert [list(each["create_company"]) for each in offered[1:]] == [["name"]] * 3
+
+
+async def test_an_account_that_the_app_chooses_is_the_one_that_is_used(serve: Any) -> None:
+    async with serve() as house:
+        house.connect("ada")
+        client = LLMClient(KEY, base_url=house.base_url)
+        asked = _asked("create_company", name="Acme", hubspot_account="anna")
+        whose = {"external_user_id": "ada", "account": "work"}
+        await asyncio.to_thread(client.call_tool, "crm", asked, **whose)
+        await asyncio.to_thread(client.call_tool, "crm", asked, external_user_id="ada")
+
+    assert house.accounts == ["work", "anna"]
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "mistral"])
