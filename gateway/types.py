@@ -50,6 +50,31 @@ class Client:
     version: str = ""
 
 
+class AccessKind(StrEnum):
+    """How somebody came in: on their own machine, by a key, by an access token, by a session of the browser."""
+
+    LOCAL = "local"
+    KEY = "key"
+    TOKEN = "token"  # noqa: S105 - a word
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One request's right to act for `principal`, as its credential was read. Good until `expires_at`, if that is set.
+
+    `client` is the id of the OAuth client, or the key's name. `scopes` are the gateway's own (`gateway.access.scopes`),
+    never a provider's. `grant_id` names the consent behind a token of the built-in authorization server.
+    """
+
+    principal: Principal
+    client: str = ""
+    scopes: frozenset[str] = frozenset()
+    kind: AccessKind = AccessKind.LOCAL
+    expires_at: datetime | None = None
+    grant_id: str | None = None
+
+
 class CredentialKind(StrEnum):
     """How a tool proves itself at a provider.
 

@@ -1,16 +1,19 @@
 """Who is at the other end of a request. One authenticator for each way to log in.
 
-A surface hands in the request's headers (lower-case names) and gets a Principal, or None for "nobody we know". A
-failure of the authenticator itself is an exception, never None and never somebody.
+A surface hands in the request's headers (lower-case names) and gets an Access, None for "no credential at all", or
+Refused for one that is no good. A failure of the authenticator itself is an exception, never None and never somebody:
+whoever cannot tell lets nobody in.
 """
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.types import Principal
+from gateway.access.scopes import EVERY
+from gateway.types import Access, Principal
 
 
 def local_principal() -> Principal:
@@ -22,12 +25,24 @@ def local_principal() -> Principal:
     return Principal(issuer="local", subject=name)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A credential was sent, and it lets nobody in. `error` is one of RFC 6750's words, `description` a sentence."""
+
+    error: str
+    description: str
+
+    @classmethod
+    def invalid(cls, description: str) -> Refused:
+        return cls("invalid_token", description)
+
+
 class Authenticator(Protocol):
-    async def program(self, headers: Mapping[str, str]) -> Principal | None:
+    async def program(self, headers: Mapping[str, str]) -> Access | Refused | None:
         """For whom the calling program speaks (MCP and ATP requests)."""
         ...
 
-    async def browser(self, headers: Mapping[str, str]) -> Principal | None:
+    async def browser(self, headers: Mapping[str, str]) -> Access | None:
         """Who sits at the browser (the connect page, my connections)."""
         ...
 
@@ -36,10 +51,10 @@ class OnePerson:
     """Single-user mode: whoever reaches the loopback address is the local user. Refused on any other address."""
 
     def __init__(self, principal: Principal) -> None:
-        self._principal = principal
+        self._access = Access(principal, scopes=EVERY)
 
-    async def program(self, headers: Mapping[str, str]) -> Principal | None:
-        return self._principal
+    async def program(self, headers: Mapping[str, str]) -> Access:
+        return self._access
 
-    async def browser(self, headers: Mapping[str, str]) -> Principal | None:
-        return self._principal
+    async def browser(self, headers: Mapping[str, str]) -> Access:
+        return self._access

@@ -1,14 +1,14 @@
 """In front of every route, HTTP and WebSocket: who may enter at all. Pure ASGI.
 
 In this order: one Host header, and one of ours (400, 421); an Origin of ours, if there is one (403); a listed path
-(404); a body that is not too large (413); somebody we know (401; 503 if that cannot be told).
-Then the route runs, with `scope["state"]["principal"]` set. Deny by default: a route that is not listed in the doors
-cannot be reached, whatever the application routes.
+(404); a body that is not too large (413); somebody we know (401; 503 if that cannot be told), whose token is for the
+tools (403). Then the route runs, with `principal` and `access` in `scope["state"]`. Deny by default: a route that is
+not listed in the doors cannot be reached, whatever the application routes.
 
 Decisions use `scope["path"]`, which the router uses too, never a URL rebuilt from headers. What a route fails to
 catch ends here, with a reference id for the caller and the rest in the log.
 
-Below: `headers`, `addresses`, `doors`, `body`, `answer`, access. Above: the app.
+Below: `headers`, `addresses`, `doors`, `body`, `bearer`, `answer`, access. Above: the app.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from dataclasses import replace
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.access.authenticator import Authenticator
+from gateway.access.authenticator import Authenticator, Refused
+from gateway.access.scopes import TOOLS
+from gateway.errors import GatewayError
 from gateway.surfaces import access_log
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.answer import Answer
+from gateway.surfaces.bearer import Bearer
 from gateway.surfaces.body import CountedBody
 from gateway.surfaces.doors import Door, Doors, Entrance
 from gateway.surfaces.headers import Headers
 from gateway.surfaces.refusal import (
     BAD_HOST,
     CANNOT_TELL,
-    NO_CREDENTIAL,
     NOT_AUTHENTICATED,
     NOT_FOUND,
     TOO_LARGE,
@@ -40,6 +41,7 @@ from gateway.surfaces.refusal import (
     Refusal,
     crashed,
 )
+from gateway.types import Access
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ BODY_LIMIT = 4 << 20
 
 
 class Edge:
-    """Wraps the application. `challenge` is the WWW-Authenticate of a program's 401 (RFC 6750, RFC 9728)."""
+    """Wraps the application. `bearer` makes a program's 401 and 403, with what it is to bring instead."""
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class Edge:
         doors: Doors,
         addresses: Addresses,
         *,
-        challenge: str = "Bearer",
+        bearer: Bearer = Bearer(),  # noqa: B008 - frozen
         body_limit: int = BODY_LIMIT,
         access_log: bool = False,
     ) -> None:
@@ -64,7 +66,7 @@ class Edge:
         self._authenticator = authenticator
         self._doors = doors
         self._addresses = addresses
-        self._challenge = challenge
+        self._bearer = bearer
         self._body_limit = body_limit
         self._logs = access_log
 
@@ -114,25 +116,29 @@ class Edge:
         return origin in self._addresses.origins or origin in (f"http://{host}", f"https://{host}")
 
     async def _authenticate(self, scope: Scope, headers: Headers, door: Door | None) -> Refusal | None:
-        """Put the Principal on the request. Only an authenticator that says None, or fails, keeps somebody out."""
+        """Put the Access on the request. Only an authenticator that gives one lets somebody in."""
         if door is None or door.entrance is Entrance.PUBLIC:
             return None
         by_program = door.entrance is Entrance.PROGRAM
         try:
-            principal = await (self._authenticator.program if by_program else self._authenticator.browser)(headers)
+            found = await (self._authenticator.program if by_program else self._authenticator.browser)(headers)
+        except GatewayError as error:
+            log.warning("nobody can be let in at %s right now: %s", door.path, error)
+            return CANNOT_TELL
         except Exception:  # whatever an authenticator's trouble is, it lets nobody in
             log.exception("the authenticator failed; the request was refused")
             return CANNOT_TELL
-        if principal is None:
-            return self._no_credential(headers) if by_program else NOT_AUTHENTICATED
-        scope.setdefault("state", {})["principal"] = principal
-        return None
+        if isinstance(found, Access) and (not by_program or TOOLS in found.scopes):
+            scope.setdefault("state", {}).update(principal=found.principal, access=found)
+            return None
+        return self._not_good(door.path, found) if by_program else NOT_AUTHENTICATED
 
-    def _no_credential(self, headers: Headers) -> Refusal:
-        challenge = self._challenge
-        if "authorization" in headers:
-            challenge += f'{"," if " " in challenge else ""} error="invalid_token"'
-        return replace(NO_CREDENTIAL, headers={"www-authenticate": challenge})
+    def _not_good(self, door: str, found: Access | Refused | None) -> Refusal:
+        if found is None:
+            return self._bearer.unknown(door)
+        if isinstance(found, Refused):
+            return self._bearer.refused(door, found)
+        return self._bearer.insufficient(door, {TOOLS}, "This token was not issued for the gateway's tools.")
 
 
 def _routed_path(scope: Scope) -> str:

@@ -115,6 +115,12 @@ NO_CREDENTIAL = Refusal(
     "Who is there?",
     "The gateway does not know who is calling. Send a valid token or key in the Authorization header.",
 )
+INSUFFICIENT_SCOPE = Refusal(
+    403,
+    "insufficient_scope",
+    "Not with this token",
+    "The token does not allow this. Ask for one with the scope that the challenge names.",
+)
 CANNOT_TELL = Refusal(
     503,
     "authentication_unavailable",

@@ -22,10 +22,11 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from gateway import app
+from gateway.access.scopes import EVERY
 from gateway.clock import MovableClock
 from gateway.settings import load_settings
 from gateway.testing.browser import Browser
-from gateway.types import Principal
+from gateway.types import Access, Principal
 from tests.journeys.conftest import CLIENT_ID, CLIENT_SECRET
 
 TOOLKIT = '''
@@ -57,8 +58,8 @@ def leak(credential: Credential) -> dict:
 class ByHeader:
     """Whoever `x-person` names: a stand-in for a proxy that has logged them in."""
 
-    async def program(self, headers: Mapping[str, str]) -> Principal | None:
-        return Principal("test", headers["x-person"]) if "x-person" in headers else None
+    async def program(self, headers: Mapping[str, str]) -> Access | None:
+        return Access(Principal("test", headers["x-person"]), scopes=EVERY) if "x-person" in headers else None
 
     browser = program
 

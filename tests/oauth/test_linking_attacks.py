@@ -24,7 +24,7 @@ from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser, LostError
 from gateway.testing.grants import Person, RegisteredClient
 from gateway.testing.page import Page
-from gateway.types import Flow, Principal, Requirement
+from gateway.types import Access, Flow, Principal, Requirement
 from tests.oauth.conftest import House
 
 ALICE = Principal("https://login.example.com", "alice")
@@ -36,12 +36,13 @@ PATH = "/oauth/callback/acme"
 class ByCookie:
     """Signed in is who carries the cookie `person`."""
 
-    async def program(self, headers: Mapping[str, str]) -> Principal | None:
+    async def program(self, headers: Mapping[str, str]) -> Access | None:
         return None
 
-    async def browser(self, headers: Mapping[str, str]) -> Principal | None:
+    async def browser(self, headers: Mapping[str, str]) -> Access | None:
         cookies = dict(pair.strip().partition("=")[::2] for pair in headers.get("cookie", "").split(";"))
-        return {"alice": ALICE, "mallory": MALLORY, "elsewhere": ELSEWHERE}.get(cookies.get("person", ""))
+        person = {"alice": ALICE, "mallory": MALLORY, "elsewhere": ELSEWHERE}.get(cookies.get("person", ""))
+        return Access(person) if person else None
 
 
 @dataclass

@@ -19,16 +19,20 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway.errors import SettingsError
+from gateway.access.authenticator import Refused
+from gateway.access.scopes import EVERY
+from gateway.errors import SettingsError, StoreUnavailableError
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.application import application
+from gateway.surfaces.bearer import Bearer
 from gateway.surfaces.doors import Doors, Entrance
 from gateway.surfaces.edge import Edge
 from gateway.surfaces.instance import Instance
 from gateway.surfaces.listener import Listener
-from gateway.types import Principal
+from gateway.types import Access, Principal
 
 ALICE = Principal("test", "alice")
+METADATA = "https://gateway.example.com/.well-known/oauth-protected-resource/mcp"
 PATHS = ("/mcp", "/inbox/a-key-in-the-path/x", "/page", "/public")
 DOORS = Doors(program=["/mcp", "/inbox/*", "/socket", "/crash", "/half"], browser=["/page"], public=["/public"])
 
@@ -39,13 +43,21 @@ class Gatekeeper:
 
     failure: Exception | None = None
 
-    async def program(self, headers: Mapping[str, str]) -> Principal | None:
+    async def program(self, headers: Mapping[str, str]) -> Access | Refused | None:
         if self.failure:
             raise self.failure
-        return ALICE if headers.get("authorization") == "Bearer good" else None
+        match headers.get("authorization"):
+            case None:
+                return None
+            case "Bearer good":
+                return Access(ALICE, scopes=EVERY)
+            case "Bearer narrow":
+                return Access(ALICE, scopes=frozenset({"mail"}))
+        return Refused.invalid('This token has "ended".')
 
-    async def browser(self, headers: Mapping[str, str]) -> Principal | None:
-        return await self.program(headers)
+    async def browser(self, headers: Mapping[str, str]) -> Access | None:
+        found = await self.program(headers)
+        return found if isinstance(found, Access) else None
 
 
 @dataclass
@@ -74,6 +86,7 @@ class House:
             self.gatekeeper,
             DOORS,
             Addresses.of("https://gateway.example.com", "127.0.0.1", port),
+            bearer=Bearer({"/mcp": METADATA}),
             body_limit=self.body_limit,
             access_log=True,
         )
@@ -232,13 +245,30 @@ async def test_nobody_enters_without_being_known(
 
 async def test_a_program_is_told_how_to_authenticate(client: httpx2.AsyncClient) -> None:
     """RFC 6750 section 3: no error code where no credential was sent."""
-    assert (await client.post("/mcp")).headers["www-authenticate"] == "Bearer"
+    nobody = await client.post("/mcp")
+    assert nobody.headers["www-authenticate"] == f'Bearer resource_metadata="{METADATA}", scope="tools"'
+    assert (await client.post("/inbox/k/x")).headers["www-authenticate"] == 'Bearer scope="tools"'
     wrong = await client.post("/mcp", headers={"authorization": "Bearer wrong"})
-    assert wrong.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert (wrong.status_code, wrong.json()["message"]) == (401, 'This token has "ended".')
+    assert wrong.headers["www-authenticate"] == (
+        f'Bearer resource_metadata="{METADATA}", error="invalid_token", '
+        """error_description="This token has 'ended'.", scope="tools\""""
+    )
     page = await client.get("/page", headers={"accept": "text/html"})
     assert page.status_code == 401
     assert "www-authenticate" not in page.headers
     assert "<h1>Who is there?</h1>" in page.text
+
+
+async def test_a_token_for_something_else_than_tools_is_told_what_it_lacks(
+    house: House, client: httpx2.AsyncClient
+) -> None:
+    answer = await client.post("/mcp", headers={"authorization": "Bearer narrow"})
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+    challenge = answer.headers["www-authenticate"]
+    assert 'error="insufficient_scope", scope="tools", error_description="' in challenge
+    assert f'resource_metadata="{METADATA}"' in challenge
+    assert house.entered == []
 
 
 async def test_two_authorization_headers_are_not_one_that_fits(house: House, listener: Listener) -> None:
@@ -252,7 +282,10 @@ async def test_the_route_learns_who_it_is(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/public", headers=GOOD)).json()["person"] is None
 
 
-@pytest.mark.parametrize("failure", [RuntimeError, ValueError, KeyError, PermissionError, TimeoutError, StopIteration])
+@pytest.mark.parametrize(
+    "failure",
+    [RuntimeError, ValueError, KeyError, PermissionError, TimeoutError, StopIteration, StoreUnavailableError],
+)
 async def test_an_authenticator_that_fails_lets_nobody_in(
     house: House, client: httpx2.AsyncClient, failure: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.access.scopes import EVERY
 from gateway.audit import AuditLog
 from gateway.clock import SystemClock
 from gateway.errors import FlowNotFoundError, GatewayError, NotAllowedError
@@ -27,7 +28,7 @@ from gateway.toolkit.pool import Pool
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.sink import loading_into
 from gateway.toolkit.tool import Tool
-from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
+from gateway.types import Access, AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
 
 ALICE = Principal("https://login.example", "alice")
 BOB = Principal("https://login.example", "bob")
@@ -119,7 +120,8 @@ class Edge:
             name = dict(headers).get(b"authorization", b"Bearer alice").decode().removeprefix("Bearer ")
             scope = {**scope, "headers": headers, "state": dict(scope.get("state", {}))}
             if name != "nobody":
-                scope["state"]["principal"] = Principal("https://login.example", name)
+                principal = Principal("https://login.example", name)
+                scope["state"].update(principal=principal, access=Access(principal, scopes=EVERY))
         await self._app(scope, receive, send)
 
 

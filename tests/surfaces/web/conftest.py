@@ -22,7 +22,7 @@ from gateway.surfaces.instance import Instance
 from gateway.surfaces.listener import Listener
 from gateway.surfaces.web.health import Health
 from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
-from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal
+from gateway.types import Access, AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PROVIDER_NAMES = {"hubspot": "HubSpot", "stripe": "Stripe", "google": "Google"}
@@ -260,12 +260,12 @@ class FakeConnections:
 class ByCookie:
     """Signed in is who carries the cookie `person`."""
 
-    async def program(self, headers: Mapping[str, str]) -> Principal | None:
+    async def program(self, headers: Mapping[str, str]) -> Access | None:
         return None
 
-    async def browser(self, headers: Mapping[str, str]) -> Principal | None:
+    async def browser(self, headers: Mapping[str, str]) -> Access | None:
         cookies = dict(pair.strip().partition("=")[::2] for pair in headers.get("cookie", "").split(";"))
-        return person(cookies["person"]) if cookies.get("person") else None
+        return Access(person(cookies["person"])) if cookies.get("person") else None
 
 
 @dataclass
