@@ -2,5 +2,5 @@
 
 Server-rendered, works without JavaScript, nothing from third parties. Above: the app, which puts `WebPages.routes()`
 behind the edge with `BROWSER_PATHS` and `PUBLIC_PATHS`. Below: flows and connections, by the protocols each module
-names. Never imports store, vault or another surface.
+names; `gateway.surfaces.browser`, what all pages share. Never imports store, vault or another surface.
 """

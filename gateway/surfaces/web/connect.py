@@ -26,10 +26,10 @@ from starlette.routing import Route
 
 from gateway.errors import FieldError, FlowError, FlowNotFoundError, ProviderError, wire
 from gateway.secret import Secret
-from gateway.surfaces.web.cookies import Cookies
-from gateway.surfaces.web.form_guard import FIELD, FormGuard
-from gateway.surfaces.web.pages import Pages, principal_of
-from gateway.surfaces.web.problems import FORM_EXPIRED, explained
+from gateway.surfaces.browser.cookies import Cookies
+from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
+from gateway.surfaces.browser.pages import Pages, principal_of
+from gateway.surfaces.web.problems import explained
 from gateway.surfaces.web.return_url import return_location
 from gateway.types import CredentialKind, Flow, FlowStatus, Principal
 

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
+from gateway.surfaces.browser.pages import Pages, principal_of
 from gateway.surfaces.refusal import NOT_FOUND
-from gateway.surfaces.web.form_guard import FIELD, FormGuard
-from gateway.surfaces.web.pages import Pages, principal_of
-from gateway.surfaces.web.problems import FORM_EXPIRED, explained
+from gateway.surfaces.web.problems import explained
 from gateway.surfaces.web.receipt import Disconnected, receipt_for
 from gateway.types import AuditEvent, Connection, Flow, Principal
 

@@ -21,8 +21,8 @@ from gateway.errors import (
     WrongBrowserError,
     wire,
 )
+from gateway.surfaces.browser.plain_text import visible
 from gateway.surfaces.refusal import Refusal
-from gateway.surfaces.web.plain_text import visible
 
 FLOW_GONE = Refusal(
     wire(FlowNotFoundError()).http,
@@ -37,13 +37,6 @@ WRONG_BROWSER = Refusal(
     "Another browser began this",
     "So nothing was connected. Go back to where you found the link and ask again. "
     "Then press Connect and agree at the provider in one and the same browser.",
-)
-FORM_EXPIRED = Refusal(
-    403,
-    "form_refused",
-    "Please press the button once more",
-    "The form came from another page or was open too long, so nothing was done. "
-    "Go back, reload the page and try again.",
 )
 _TITLES: dict[type[GatewayError], str] = {
     ProviderNotConfiguredError: "This provider is not set up here",

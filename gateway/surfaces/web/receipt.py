@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from gateway.surfaces.web.moments import moment
+from gateway.surfaces.browser.moments import moment
 from gateway.types import Connection, CredentialKind
 
 

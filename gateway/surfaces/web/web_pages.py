@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.surfaces.browser.cookies import Cookies
+from gateway.surfaces.browser.form_guard import FormGuard
+from gateway.surfaces.browser.pages import Pages
 from gateway.surfaces.web.connect import ConnectPages, Flows
 from gateway.surfaces.web.connections import ConnectionPages, Connections, ListLatest, Overview
-from gateway.surfaces.web.cookies import Cookies
-from gateway.surfaces.web.form_guard import FormGuard
-from gateway.surfaces.web.pages import Pages
+from gateway.surfaces.web.scope_words import scope_words
 
 BROWSER_PATHS = ("/", "/connect/*", "/oauth/callback/*", "/connections", "/connections/*")
 PUBLIC_PATHS = ("/healthz", "/readyz", "/static/*")
@@ -36,7 +37,7 @@ class WebPages:
     ) -> None:
         cookies = Cookies(secure=secure)
         guard = FormGuard(cookies, form_key)
-        self._pages = Pages(secure=secure)
+        self._pages = Pages(__package__, secure=secure, filters={"scope_words": scope_words})
         self._connect = ConnectPages(self._pages, flows, cookies, guard)
         self._connections = ConnectionPages(
             self._pages, overview, connections, list_latest, provider_name=provider_name, guard=guard

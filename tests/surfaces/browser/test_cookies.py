@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.surfaces.web.cookies import Cookies
+from gateway.surfaces.browser.cookies import Cookies
 
 
 def test_with_https_the_browser_itself_enforces_the_cookie() -> None:

@@ -16,10 +16,18 @@ import secrets
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.surfaces.web.cookies import Cookies
-from gateway.surfaces.web.pages import principal_of
+from gateway.surfaces.browser.cookies import Cookies
+from gateway.surfaces.browser.pages import principal_of
+from gateway.surfaces.refusal import Refusal
 
 FIELD = "form_token"
+FORM_EXPIRED = Refusal(
+    403,
+    "form_refused",
+    "Please press the button once more",
+    "The form came from another page or was open too long, so nothing was done. "
+    "Go back, reload the page and try again.",
+)
 _COOKIE = "form"
 _SECONDS = 12 * 3600
 
@@ -31,26 +39,29 @@ class FormGuard:
         self._cookies = cookies
         self._key = key
 
-    def token(self, request: Request) -> tuple[str, str]:
-        """The cookie's value (kept if the browser has one already) and the form's field."""
+    def token(self, request: Request, about: str = "") -> tuple[str, str]:
+        """The cookie's value (kept if the browser has one already) and the form's field.
+
+        `about` is what the form asks: the field is good for no other question.
+        """
         cookie = self._cookies.find(request, _COOKIE) or secrets.token_urlsafe(32)
-        return cookie, self._signed(request, cookie)
+        return cookie, self._signed(request, cookie, about)
 
     def remember(self, response: Response, cookie: str) -> None:
         """Send the cookie with the page that holds the form."""
         self._cookies.put(response, _COOKIE, cookie, _SECONDS)
 
-    def is_ours(self, request: Request, field: object) -> bool:
-        """Whether a submitted form is one that we gave to this person in this browser."""
+    def is_ours(self, request: Request, field: object, about: str = "") -> bool:
+        """Whether a submitted form is one that we gave to this person in this browser, about this."""
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return False
         cookie = self._cookies.find(request, _COOKIE)
         if not cookie or not isinstance(field, str):
             return False
-        return hmac.compare_digest(field.encode(), self._signed(request, cookie).encode())
+        return hmac.compare_digest(field.encode(), self._signed(request, cookie, about).encode())
 
-    def _signed(self, request: Request, cookie: str) -> str:
+    def _signed(self, request: Request, cookie: str, about: str) -> str:
         person = principal_of(request)
-        parts = [cookie, person.tenant, person.issuer, person.subject]
+        parts = [cookie, person.tenant, person.issuer, person.subject, about]
         message = b"form " + b"".join(len(part.encode()).to_bytes(4) + part.encode() for part in parts)
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()

@@ -1,20 +1,22 @@
-"""Renders a page. Every value that a template prints is escaped and made visible (`plain_text`)."""
+"""Renders a page. Every value that a template prints is escaped and made visible (`plain_text`).
+
+A surface names the package that its own templates stand in; the layout, which they extend, is here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from gateway.surfaces.answer import content_security_policy
-from gateway.surfaces.web.moments import machine_time, moment
-from gateway.surfaces.web.plain_text import finalize, name
-from gateway.surfaces.web.scope_words import scope_words
-from gateway.surfaces.web.static_files import StaticFiles
+from gateway.surfaces.browser.moments import machine_time, moment
+from gateway.surfaces.browser.plain_text import finalize, name
+from gateway.surfaces.browser.static_files import StaticFiles
 from gateway.types import Principal
 
 _FORM_HEADERS = {
@@ -25,12 +27,12 @@ _FORM_HEADERS = {
 
 
 class Pages:
-    """The templates. `secure` says whether the browser reaches us by https."""
+    """The templates of a package. `secure` says whether the browser reaches us by https."""
 
-    def __init__(self, *, secure: bool) -> None:
+    def __init__(self, package: str, *, secure: bool, filters: Mapping[str, Callable[..., Any]] | None = None) -> None:
         self._static = StaticFiles()
         self._environment = Environment(
-            loader=PackageLoader(__package__),
+            loader=ChoiceLoader([PackageLoader(package), PackageLoader(__package__)]),
             autoescape=True,
             undefined=StrictUndefined,
             finalize=finalize,
@@ -42,12 +44,12 @@ class Pages:
             "name": name,
             "moment": moment,
             "machine_time": machine_time,
-            "scope_words": scope_words,
+            **(filters or {}),
         }
         loopback = () if secure else ("http://127.0.0.1:*", "http://localhost:*")
         # Browsers hold every hop after a form to form-action, not only the first. Authorization servers pass people on
         # to hosts that nobody can list beforehand (id.atlassian.com, a company's own sign-on).
-        self._leaving_policy = content_security_policy("https:", *loopback)
+        self._elsewhere = ("https:", *loopback)
 
     def routes(self) -> list[Route]:
         return self._static.routes()
@@ -57,10 +59,17 @@ class Pages:
         return self._render(request, template, status, {}, values)
 
     def form(
-        self, request: Request, template: str, status: int = 200, *, leaves: bool = False, **values: Any
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        *,
+        leaves: bool = False,
+        also_to: Sequence[str] = (),
+        **values: Any,
     ) -> HTMLResponse:
-        """A page with a form on it; `leaves` when submitting it leads on to another site."""
-        more = {"content-security-policy": self._leaving_policy} if leaves else {}
+        """A page with a form on it; `leaves` when submitting it leads on to another site: `also_to` these places."""
+        more = {"content-security-policy": content_security_policy(*self._elsewhere, *also_to)} if leaves else {}
         return self._render(request, template, status, _FORM_HEADERS | more, values)
 
     def _render(
