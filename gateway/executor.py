@@ -62,6 +62,8 @@ class Executor:
             return Failed(UnknownToolError(f"Unknown tool: {call.tool}"))
         if refusal := self._policy.may_call(call.principal, tool):
             return Failed(refusal)
+        if hindrance := tool.hindrance():
+            return Failed(hindrance)
         named = account_taken_out(call, tool)
         return Failed(named) if isinstance(named, GatewayError) else await self._checked(named, tool)
 

@@ -24,10 +24,10 @@ class Policy(Protocol):
 
 
 class OnePersonPolicy:
-    """One person, their own machine: they see and call everything."""
+    """One person, their own machine: they see and call everything, but what another tenant's toolkit brought."""
 
     def may_see(self, principal: Principal, tool: Tool) -> bool:
-        return True
+        return tool.tenant is None or tool.tenant == principal.tenant
 
     def may_call(self, principal: Principal, tool: Tool) -> NotAllowedError | None:
         return None

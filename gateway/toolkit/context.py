@@ -137,6 +137,12 @@ class Context:
         """Whether the host can be asked for a form, a visit to a url, a sampling, or its roots."""
         return capability in self._channel.capabilities
 
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the call may still take; None while its clock stands still, or where it has none."""
+        until = self._deadline.when() if self._deadline is not None else None
+        return None if until is None else until - self._loop.time()
+
     async def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Report how far the call is. Free where the host did not ask for progress."""
         await self._channel.progress(done, total, message)

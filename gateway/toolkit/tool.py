@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gateway.errors import GatewayError
 from gateway.toolkit.content import ToolResult
 from gateway.toolkit.context import Context
 from gateway.types import Credential, Requirement
@@ -46,12 +47,20 @@ def accept(_result: ToolResult) -> str | None:
     return None
 
 
+def unhindered() -> GatewayError | None:
+    """The `hindrance` of a tool that can always be called."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """`check` validates arguments against `input_schema`: None, or a sentence that names the wrong argument.
 
     `check_result` does the same for a finished result, against `output_schema`. `timeout` is in seconds: how long the
     caller waits. `origin` is where the tool was declared, `crm.py:12`, for people who have to find it.
+
+    `tenant` is whose tool it is; None: everybody's. `hindrance` says why the tool cannot be called now, or None; it is
+    asked before anybody's account is looked up, so that no token is fetched for a tool that may not have it.
     """
 
     name: str
@@ -66,3 +75,5 @@ class Tool:
     timeout: float = 60.0
     check_result: Callable[[ToolResult], str | None] = accept
     origin: str = ""
+    tenant: str | None = None
+    hindrance: Callable[[], GatewayError | None] = unhindered
