@@ -6,6 +6,7 @@
     ├── ToolkitError              a toolkit's file is broken
     │   ├── LoadError             it does not import
     │   └── RegistrationError     a tool in it is declared wrongly
+    │       └── NameTakenError    another toolkit has a tool of that name
     ├── CallError                 a call did not end well
     │   ├── UnknownToolError
     │   ├── InvalidArgumentsError
@@ -80,6 +81,10 @@ class LoadError(ToolkitError):
 
 class RegistrationError(ToolkitError):
     code = "tool_not_registered"
+
+
+class NameTakenError(RegistrationError):
+    code = "name_taken"
 
 
 class CallError(GatewayError):
@@ -264,7 +269,8 @@ WIRE: dict[type[GatewayError], Wire] = {
     SettingsError: Wire(_INTERNAL, 500),
     WrongVaultKeyError: Wire(_INTERNAL, 500),
     LoadError: Wire(_INTERNAL, 500),
-    RegistrationError: Wire(_INTERNAL, 500),
+    RegistrationError: Wire(_INTERNAL, 422),
+    NameTakenError: Wire(_INTERNAL, 409),
     UnknownToolError: Wire(_INVALID_PARAMS, 404),
     InvalidArgumentsError: Wire(None, 422),
     ReservedArgumentError: Wire(None, 422),

@@ -23,6 +23,7 @@ from gateway.store.flow_rows import FlowRows
 from gateway.store.key_rows import ApiKeyRows
 from gateway.store.lease_rows import LeaseRows
 from gateway.store.mark_rows import MarkRows
+from gateway.store.remote_rows import RemoteRows
 from gateway.store.revocation_rows import RevocationRows
 from gateway.store.schema import bring_up_to_date
 from gateway.store.sealed_rows import SealedRows
@@ -45,6 +46,7 @@ class Store:
         self.sealed = SealedRows(engines)
         self.revocations = RevocationRows(engines)
         self.keys = ApiKeyRows(engines)
+        self.remote = RemoteRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:

@@ -144,6 +144,46 @@ class ApiKeyRow(SQLModel, table=True):
     return_urls: str = Field(sa_type=Listed)
 
 
+class RemoteToolkitRow(SQLModel, table=True):
+    """A toolkit from afar. `toolkit_hash` is that of the set of tools it last committed to."""
+
+    __tablename__ = "remote_toolkits"
+    metadata = METADATA
+
+    tenant: str = Field(sa_type=Text, primary_key=True)
+    toolkit: str = Field(sa_type=Text, primary_key=True)
+    toolkit_hash: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcTime)
+    revision: int
+
+
+class RemoteToolRow(SQLModel, table=True):
+    """A tool of such a toolkit. A name that is in use belongs to one of them."""
+
+    __tablename__ = "remote_tools"
+    __table_args__ = (
+        Index(
+            "remote_tools_name",
+            "name",
+            unique=True,
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+    )
+    metadata = METADATA
+
+    tenant: str = Field(sa_type=Text, primary_key=True)
+    toolkit: str = Field(sa_type=Text, primary_key=True)
+    name: str = Field(sa_type=Text, primary_key=True)
+    changed_at: datetime = Field(sa_type=UtcTime)
+    definition: str = Field(sa_type=Text)
+    code_hash: str = Field(sa_type=Text)
+    proposed: str = Field(sa_type=Text)
+    proposed_code_hash: str = Field(sa_type=Text)
+    rejected: str = Field(sa_type=Text)
+    removed_at: datetime | None = Field(sa_type=UtcTime)
+
+
 class FlowRow(PersonalRow, table=True):
     __tablename__ = "flows"
     __table_args__ = (
@@ -205,6 +245,8 @@ MARKS: Table = METADATA.tables["marks"]
 REVOCATIONS: Table = METADATA.tables["revocations"]
 DATA_KEYS: Table = METADATA.tables["data_keys"]
 API_KEYS: Table = METADATA.tables["api_keys"]
+REMOTE_TOOLKITS: Table = METADATA.tables["remote_toolkits"]
+REMOTE_TOOLS: Table = METADATA.tables["remote_tools"]
 
 Personal = TypeVar("Personal", Connection, Flow, AuditEvent, Revocation)
 
