@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -176,6 +177,23 @@ async def test_a_tool_the_person_may_not_call_is_refused_with_the_reason(registr
     executor = Executor(registry, Refuses(), grants, audit)
     outcome = await executor.call(Call(ADA, Client(), "add", {"a": 1}, "1", NullChannel()))
     assert str(outcome.error) == "Ask your administrator."
+
+
+async def test_a_tool_of_another_tenant_does_not_exist(run, registry):
+    tool = registry.find("add")
+    registry.replace(["add"], [replace(tool, tenant="acme")])
+    assert isinstance((await run("add", a=1)).error, UnknownToolError)
+
+    registry.replace(["add"], [replace(tool, tenant=ADA.tenant)])
+    assert isinstance(await run("add", a=1), Done)
+
+
+async def test_a_tool_that_may_not_have_a_token_is_refused_before_one_is_looked_up(run, registry, grants):
+    no = NotAllowedError("An administrator can grant it.")
+    registry.replace(["with_token"], [replace(registry.find("with_token"), hindrance=lambda: no)])
+    grants.answer = None  # nobody asks for it
+
+    assert (await run("with_token")).error is no
 
 
 async def test_a_wrong_argument_is_named(run):

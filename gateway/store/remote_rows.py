@@ -20,6 +20,7 @@ from gateway.store.tables import REMOTE_TOOLKITS, REMOTE_TOOLS
 from gateway.toolkit.remote_tool import RemoteSet, RemoteTool
 
 _tools, _toolkits = REMOTE_TOOLS.c, REMOTE_TOOLKITS.c
+MOST_REMOVED = 200
 _PRIMARY = ("tenant", "toolkit", "name")
 
 Edit = Callable[[RemoteTool | None, RemoteSet | None], RemoteTool | None]
@@ -91,7 +92,10 @@ class RemoteRows:
     async def commit(
         self, tenant: str, toolkit: str, toolkit_hash: str, names: Collection[str], now: datetime
     ) -> list[str]:
-        """The toolkit has the tools of these names, and no others. The names of those that it has no longer."""
+        """The toolkit has the tools of these names, and no others. The names of those that it has no longer.
+
+        Of tools that were removed, the last `MOST_REMOVED` are remembered.
+        """
 
         async def in_transaction(connection: AsyncConnection) -> list[str]:
             present = select(_tools.name).where(_toolkit(_tools, tenant, toolkit), _tools.removed_at.is_(None))
@@ -99,15 +103,11 @@ class RemoteRows:
             for name in gone:
                 statement = update(REMOTE_TOOLS).where(_toolkit(_tools, tenant, toolkit), _tools.name == name)
                 await connection.execute(statement.values(removed_at=now, changed_at=now))
+            await _forget_old(connection, tenant, toolkit)
             await self._revise(connection, tenant, toolkit, now, toolkit_hash)
             return gone
 
         return await self._engines.in_turn("remote tools", in_transaction)
-
-    async def forget_removed(self, tenant: str, toolkit: str, before: datetime) -> int:
-        """Forget tools that were removed before then. How many those were."""
-        statement = delete(REMOTE_TOOLS).where(_toolkit(_tools, tenant, toolkit), _tools.removed_at < before)
-        return await self._engines.change(statement)
 
     async def _list(self, *conditions: ColumnElement[bool]) -> list[RemoteTool]:
         statement = select(REMOTE_TOOLS).where(*conditions).order_by(_tools.tenant, _tools.toolkit, _tools.name)
@@ -146,6 +146,12 @@ async def _set(connection: AsyncConnection, tenant: str, toolkit: str) -> Remote
     own = select(_toolkits.created_at, _toolkits.toolkit_hash).where(_toolkit(_toolkits, tenant, toolkit))
     row = (await connection.execute(own)).mappings().one_or_none()
     return RemoteSet(**row) if row else None
+
+
+async def _forget_old(connection: AsyncConnection, tenant: str, toolkit: str) -> None:
+    removed = and_(_toolkit(_tools, tenant, toolkit), _tools.removed_at.is_not(None))
+    remembered = select(_tools.name).where(removed).order_by(_tools.removed_at.desc(), _tools.name).limit(MOST_REMOVED)
+    await connection.execute(delete(REMOTE_TOOLS).where(removed, _tools.name.not_in(remembered)))
 
 
 async def _owner(connection: AsyncConnection, tool: RemoteTool) -> Taken | None:
