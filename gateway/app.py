@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,6 +34,7 @@ from gateway.toolkit.registry import Registry
 from gateway.types import Principal
 
 if TYPE_CHECKING:
+    from gateway.isolation.processes import Processes
     from gateway.surfaces.listener import Listener
     from gateway.surfaces.mcp.surface import McpSurface
 
@@ -41,6 +44,8 @@ INSTRUCTIONS = (
     "Tools that act in a person's own accounts. When a call answers with a link to connect an account, show the link "
     "to the person and call again once they have finished. Never ask them for passwords, tokens or keys."
 )
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
+"""What a worker process finds in its environment whatever the settings say."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -57,6 +62,7 @@ class Gateway:
     audit: AuditLog
     authenticator: Authenticator
     principal: Principal
+    isolation: Processes | None = None
     base_url: str = ""
     loaded: LoadReport = field(default_factory=LoadReport)
     listener: Listener | None = None
@@ -64,8 +70,9 @@ class Gateway:
 
     def load(self, toolkits: Sequence[str]) -> LoadReport:
         """Load toolkits by path or module name. With `[toolkits] strict`, the first broken one is raised."""
-        for target in toolkits:
-            self.loaded = self.loaded.plus(self.loader.load(target))
+        self.loaded = self.loaded.plus(self.loader.load(*toolkits))
+        if self.isolation is not None and toolkits:
+            self.isolation.check_names(self.settings.toolkits.load)
         if self.settings.toolkits.strict and self.loaded.errors:
             raise self.loaded.errors[0]
         return self.loaded
@@ -97,6 +104,8 @@ class Gateway:
         """Stop the pages, finish refreshes, write what is left of the audit, close the database."""
         if self.listener is not None:
             await self.listener.aclose()
+        if self.isolation is not None:
+            await self.isolation.close()
         await self.accounts.finish()
         try:
             await self.audit.close()
@@ -118,25 +127,46 @@ def build(
     async def base_url() -> str:
         return gateway.base_url or await _listener_url(gateway)
 
+    isolation = _isolation(settings)
     accounts = DeferredAccounts(settings, base_url, clock, outside)
     audit = accounts.audit = AuditLog(accounts.write_events, clock)
     gateway = Gateway(
         settings=settings,
         registry=registry,
-        loader=Loader(registry),
+        loader=Loader(registry, isolation=isolation),
         policy=policy,
         executor=Executor(registry, policy, accounts, audit),
         accounts=accounts,
         audit=audit,
         authenticator=authenticator or OnePerson(principal),
         principal=principal,
+        isolation=isolation,
     )
     return gateway
+
+
+def _isolation(settings: Settings) -> Processes | None:
+    """The worker processes that the settings ask for; None where every toolkit runs in this one."""
+    chosen = settings.toolkits
+    names = frozenset(chosen.isolation) - {"inline"}
+    if not names:
+        return None
+    if sys.platform == "win32":
+        raise SettingsError("[toolkits] isolation: worker processes need Linux or macOS. Leave it out on Windows.")
+    from gateway.isolation.process import Terms
+    from gateway.isolation.processes import Processes
+
+    environment = {name: os.environ[name] for name in (*_PASSED_ON, *chosen.environment) if name in os.environ}
+    return Processes(
+        Terms(environment, chosen.worker_memory << 20), None if "process" in names else names, chosen.workers
+    )
 
 
 @asynccontextmanager
 async def listening(gateway: Gateway) -> AsyncIterator[Gateway]:
     """The gateway for as long as the block lasts. Its pages are served on loopback from their first use on."""
+    if gateway.isolation is not None:
+        gateway.isolation.open()
     try:
         yield gateway
     finally:

@@ -24,6 +24,7 @@ from gateway.errors import GatewayError, InvalidArgumentsError, ReservedArgument
 from gateway.second_try import SecondTry
 from gateway.toolkit.account_argument import account_taken_out
 from gateway.toolkit.registry import Registry
+from gateway.toolkit.result import RESULT_LIMIT
 from gateway.toolkit.tool import RESERVED_ARGUMENTS, Tool
 from gateway.types import Call, Failed, NeedsConnection, Outcome
 
@@ -37,7 +38,7 @@ class Executor:
         policy: Policy,
         credentials: Credentials,
         audit: AuditLog,
-        result_limit: int = 1 << 20,
+        result_limit: int = RESULT_LIMIT,
     ) -> None:
         self._registry = registry
         self._policy = policy

@@ -64,6 +64,15 @@ class VaultKey:
 class Toolkits:
     load: tuple[str, ...] = setting(tuple, "Toolkits to load: .py files, folders, dotted modules.")
     strict: bool = setting(False, "Refuse to start when a toolkit is broken, instead of going on without it.")
+    isolation: tuple[str, ...] = setting(
+        lambda: ("inline",),
+        "inline; process: each toolkit runs in processes of its own; or the names of those that do.",
+    )
+    workers: int = setting(2, "How many worker processes each isolated toolkit has: calls that it runs at a time.")
+    worker_memory: int = setting(1024, "The most address space of one worker process, in MiB.")
+    environment: tuple[str, ...] = setting(
+        tuple, "Environment variables that isolated toolkits see, beside PATH, LANG and TZ."
+    )
 
 
 @dataclass(frozen=True, slots=True)

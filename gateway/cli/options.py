@@ -20,6 +20,11 @@ config = click.option(
 )
 strict = click.option("--strict", is_flag=True, help="Stop when a toolkit is broken, instead of going on without it.")
 toolkits = click.argument("toolkits", nargs=-1, metavar="TOOLKIT...")
+isolation = click.option(
+    "--isolation",
+    type=click.Choice(["inline", "process"]),
+    help="process: run each toolkit in worker processes of its own, apart from the gateway.",
+)
 with_toolkits = click.option(
     "-t", "--toolkit", "toolkits", multiple=True, metavar="TOOLKIT", help="A .py file, a folder or a dotted module."
 )
@@ -39,6 +44,11 @@ def settings_for(config: Path | None, **changes: Any) -> Settings:
         given = {name: value for name, value in values.items() if value is not None}
         settings = replace(settings, **{section: replace(getattr(settings, section), **given)})
     return settings
+
+
+def for_toolkits(strict: bool, isolation: str | None) -> dict[str, Any]:
+    """What the options of the same names say, for `settings_for(toolkits=…)`."""
+    return {"strict": strict or None, "isolation": isolation and (isolation,)}
 
 
 def named(toolkits: Sequence[str], settings: Settings) -> Sequence[str]:

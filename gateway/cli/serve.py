@@ -17,9 +17,17 @@ from gateway.cli.privacy import keep_memory_private
 @options.toolkits
 @options.config
 @options.strict
+@options.isolation
 @click.option("--host", help="The address to listen on. Only a loopback address until access is configured.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; 0 takes a free one.")
-def command(toolkits: tuple[str, ...], config: Path | None, strict: bool, host: str | None, port: int | None) -> None:
+def command(
+    toolkits: tuple[str, ...],
+    config: Path | None,
+    strict: bool,
+    isolation: str | None,
+    host: str | None,
+    port: int | None,
+) -> None:
     """Serve toolkits over HTTP: Streamable HTTP at /mcp, HTTP+SSE at /sse, and the pages for people.
 
     TOOLKIT is a path to a .py file, a folder, or a dotted module; without any, those of [toolkits] load.
@@ -27,7 +35,8 @@ def command(toolkits: tuple[str, ...], config: Path | None, strict: bool, host: 
     import anyio
 
     keep_memory_private()
-    settings = options.settings_for(config, toolkits={"strict": strict or None}, server={"host": host, "port": port})
+    chosen = options.for_toolkits(strict, isolation)
+    settings = options.settings_for(config, toolkits=chosen, server={"host": host, "port": port})
     log_to_stderr(settings.log.level)
     from gateway import app
 

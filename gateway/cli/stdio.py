@@ -15,7 +15,8 @@ from gateway.cli.privacy import keep_memory_private
 @options.toolkits
 @options.config
 @options.strict
-def command(toolkits: tuple[str, ...], config: Path | None, strict: bool) -> None:
+@options.isolation
+def command(toolkits: tuple[str, ...], config: Path | None, strict: bool, isolation: str | None) -> None:
     """Serve toolkits to the MCP host that started this command.
 
     TOOLKIT is a path to a .py file, a folder, or a dotted module. stdout carries the protocol only; everything else
@@ -24,7 +25,7 @@ def command(toolkits: tuple[str, ...], config: Path | None, strict: bool) -> Non
     import anyio
 
     keep_memory_private()
-    settings = options.settings_for(config, toolkits={"strict": strict or None})
+    settings = options.settings_for(config, toolkits=options.for_toolkits(strict, isolation))
     log_to_stderr(settings.log.level)
     from gateway import app
 

@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _TURNED_DOWN = range(400, 500)
@@ -82,6 +83,26 @@ class Watch:
         if not exchange.may_have_acted and exchange in self._acting:
             self._acting.remove(exchange)
 
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for another process to `take_over`."""
+        marked = [each for each in (self.last, self.last_with_token) if each is not None]
+        known = list(dict.fromkeys([*self._acting, *marked]))  # each once: that two of them are one is told, too
+        return {
+            "exchanges": [[it.method, it.where, it.carries_token, it.status, dict(it.challenge)] for it in known],
+            "acting": [known.index(each) for each in self._acting],
+            "last": None if self.last is None else known.index(self.last),
+            "last_with_token": None if self.last_with_token is None else known.index(self.last_with_token),
+            "token_worked": self.token_worked,
+        }
+
+    def take_over(self, told: Mapping[str, Any]) -> None:
+        """Know what a watch in another process knew of the same run."""
+        known = [Exchange(*each) for each in told["exchanges"]]
+        self._acting = [known[number] for number in told["acting"]]
+        self.last = None if told["last"] is None else known[told["last"]]
+        self.last_with_token = None if told["last_with_token"] is None else known[told["last_with_token"]]
+        self.token_worked = told["token_worked"]
+
 
 _current: ContextVar[Watch | None] = ContextVar("atp_gateway_watch", default=None)
 _open: set[Watch] = set()
@@ -104,6 +125,11 @@ class watching:  # noqa: N801 - used as the word it is
         _current.reset(self._token)
         if self._watch is not None:
             _open.discard(self._watch)
+
+
+def current_watch() -> Watch | None:
+    """Who watches this run: for whoever runs it elsewhere and brings back what was seen there."""
+    return _current.get()
 
 
 def is_watched() -> bool:

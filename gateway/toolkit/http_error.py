@@ -28,12 +28,25 @@ class HttpError:
     challenges: tuple[str, ...] = field(default=())
 
 
+class RaisedElsewhere(Exception):  # noqa: N818 - stands for another exception
+    """Stands for an exception that was raised in another process, with what was read of it there."""
+
+    def __init__(self, text: str, http: HttpError) -> None:
+        super().__init__(text)
+        self.http = http
+
+
 def read_http_error(error: BaseException) -> HttpError:
     """All that the exception, or one that it came from, tells. Never raises; reads nothing from the network."""
     status: int | None = None
     bodies: list[Any] = []
     challenges: list[str] = []
     for each in _chain(error):
+        if isinstance(each, RaisedElsewhere):
+            status = status or each.http.status
+            bodies += each.http.bodies
+            challenges += each.http.challenges
+            continue
         bodies.append(_attempt(lambda: str(each)))  # noqa: B023 - called at once
         for holder in (each, _get(each, "response"), _get(each, "resp")):
             if holder is not None:

@@ -20,6 +20,9 @@ from gateway.redaction import Redactor
 from gateway.toolkit.content import Audio, Content, EmbeddedResource, Image, ResourceLink, Text, ToolResult
 from gateway.toolkit.json_value import HALF_A_CHARACTER, compact, encode, too_large
 
+RESULT_LIMIT = 1 << 20
+"""The largest result that leaves, in bytes of JSON, unless whoever runs the tool says otherwise."""
+
 _NOTHING = ToolResult((), None, has_structured=True)
 _CONTENT = (Text, Image, Audio, ResourceLink, EmbeddedResource)
 

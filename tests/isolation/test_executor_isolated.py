@@ -1,0 +1,19 @@
+"""The executor's own tests, with their toolkit in worker processes: every end of a call is what it is inline."""
+
+from __future__ import annotations
+
+import pytest
+import test_executor
+from test_executor import *  # noqa: F403 - all of its tests, and its fixtures but the one below
+
+
+@pytest.fixture(scope="module")
+async def isolated(worlds):
+    async with worlds(names=frozenset({"fixture"})) as world:
+        assert not world.load("fixture.py", test_executor.TOOLKIT).errors
+        yield world
+
+
+@pytest.fixture
+def registry(isolated):
+    return isolated.registry
