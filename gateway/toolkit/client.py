@@ -1,8 +1,9 @@
 """The decorator that toolkit files use: a Python function becomes a tool.
 
 `ToolKitClient` has the methods of the ATP SDK's class of that name, with the same parameters, so that an existing
-toolkit loads unchanged; for new ones everything may be left out. It opens no connection, starts no thread and reads no
-source code: the gateway that loads the file does the rest.
+toolkit loads unchanged; for new ones everything may be left out. Under a gateway that loads the file it opens no
+connection and starts no thread: the gateway does the rest. Run as a program of its own, with `base_url` and `api_key`,
+`start()` serves a gateway elsewhere.
 
     client = ToolKitClient(app_name="crm")
 
@@ -10,7 +11,7 @@ source code: the gateway that loads the file does the rest.
     async def find_contact(email: str, credential: Credential) -> dict[str, str]:
         '''Finds a contact by e-mail address.'''
 
-Below: `declaration`, `sink`. Not here: the app's client (`gateway.toolkit.llm_client`).
+Below: `declaration`, `sink`, `afar`. Not here: the app's client (`gateway.toolkit.llm_client`).
 Source: AgentToolProtocol 0.2.5, `atp_sdk/clients.py`.
 """
 
@@ -18,11 +19,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
-from gateway.errors import RegistrationError
+from gateway.errors import GatewayError, RegistrationError
+from gateway.secret import Secret
 from gateway.toolkit.declaration import Declaration, declare
 from gateway.toolkit.place import innermost, place
 from gateway.toolkit.pool import Pool
@@ -30,8 +32,12 @@ from gateway.toolkit.registry import Registry
 from gateway.toolkit.sink import Sink, find_sink
 from gateway.toolkit.tool import Annotations, Tool
 
+if TYPE_CHECKING:
+    from gateway.toolkit.afar.work import Work
+
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PROTOCOLS = ("ws", "wss", "http", "https")
 _HINTS = tuple(field.name for field in fields(Annotations))
 
 
@@ -58,8 +64,9 @@ class ToolOptions(TypedDict, total=False):
 class ToolKitClient:
     """One toolkit. `app_name` names it; left empty, its file's name does.
 
-    The other parameters are the ATP SDK's. They belong to a connection that is not made here and are not used, and the
-    key is not kept.
+    `base_url` and `api_key` are the gateway that `start()` serves, where this file is a program of its own; `protocol`
+    is how, "ws" or "http", and `concurrency` how many calls run at a time. Under a gateway that has loaded the file all
+    four are ignored. The other parameters are the ATP SDK's and have no meaning here.
     """
 
     def __init__(  # noqa: PLR0917 - the SDK's signature
@@ -69,13 +76,18 @@ class ToolKitClient:
         base_url: str = "",
         endpoint_url: str | None = None,
         auto_restart: bool = True,
-        protocol: str = "http",
+        protocol: str = "ws",
         idle_timeout: int = 300,
+        *,
+        concurrency: int = 8,
     ) -> None:
         self.app_name = app_name
         self.registered_tools: dict[str, dict[str, Any]] = {}
         self._loaded_into = find_sink()
-        self._own = _OwnTools()
+        self._own = _OwnTools(concurrency)
+        serves = self._loaded_into is None and bool(base_url)
+        self._elsewhere = _Elsewhere(base_url, Secret(api_key), protocol, concurrency) if serves else None
+        self._work: Work | None = None
 
     @overload
     def register_tool(self, function_name: F, /) -> F: ...
@@ -129,20 +141,36 @@ class ToolKitClient:
         self.registered_tools.pop(name, None)
         return self._sink.drop(name)
 
-    def start(self) -> None:
-        """Nothing to do under a gateway. Outside of one, say on stderr how to serve the file; returns at once."""
-        if self._loaded_into is None:
+    def start(self, *, without_tls: bool = False) -> None:
+        """Serve the gateway at `base_url` until stopped, by `stop()`, SIGTERM or SIGINT: running calls are ended first.
+
+        GatewayError when that cannot be, such as for a key that is refused; a gateway that cannot be reached is tried
+        again and again. `without_tls` allows http to another machine. Under a gateway there is nothing to do. Without
+        a `base_url`, say on stderr how to serve the file, and return.
+        """
+        if self._loaded_into is not None:
+            return
+        if self._elsewhere is None:
             sys.stderr.write(self._own.how_to_serve())
+            return
+        self._work = self._elsewhere.work(self._own, self._code_of, without_tls=without_tls)
+        self._work.run()
 
     def run_forever(self) -> None:
-        """Returns at once: the gateway runs, not the toolkit."""
+        """Returns at once: `start()` has served, or the gateway does."""
 
     def stop(self) -> None:
-        """Nothing was started."""
+        """Stop serving, from any thread: no new calls, and `start()` returns once the running ones are done."""
+        if self._work is not None:
+            self._work.stop()
 
     def verify_and_register_tools(self) -> bool:
         """True, as in "up to date": every tool was registered when it was declared."""
         return True
+
+    def _code_of(self, name: str) -> Callable[..., Any] | None:
+        registered = self.registered_tools.get(name)
+        return registered["function"] if registered else None
 
     @property
     def _sink(self) -> Sink:
@@ -165,26 +193,52 @@ class ToolKitClient:
 
 
 class _OwnTools:
-    """The tools of a client that no gateway has loaded: they are there to look at, and nobody can call them."""
+    """The tools of a client that no gateway has loaded: to look at, and to serve a gateway elsewhere with."""
 
     toolkit = ""
     is_loading = False
 
-    def __init__(self) -> None:
-        self.pool = Pool()
-        self._registry = Registry()
+    def __init__(self, concurrency: int) -> None:
+        if concurrency < 1:
+            raise GatewayError("concurrency is how many calls run at a time: 1 or more.")
+        self.pool = Pool(concurrency, concurrency)
+        self.registry = Registry()
 
     def add(self, tool: Tool) -> None:
-        self._registry.add(tool)
+        self.registry.add(tool)
 
     def drop(self, name: str) -> bool:
-        return self._registry.drop(name)
+        return self.registry.drop(name)
 
     def how_to_serve(self) -> str:
         script = place(sys.argv[0]) if sys.argv and sys.argv[0].endswith(".py") else "TOOLKIT.py"
-        count = len(self._registry.tools())
+        count = len(self.registry.tools())
         noun = "tool is" if count == 1 else "tools are"
         return f"{count} {noun} ready. To serve what this file registers, run: atp-gateway stdio {script}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """The gateway that a client serves, as its author gave it."""
+
+    base_url: str
+    key: Secret
+    protocol: str
+    concurrency: int
+
+    def work(self, own: _OwnTools, code_of: Callable[[str], Callable[..., Any] | None], *, without_tls: bool) -> Work:
+        from gateway.toolkit.afar.place import Place
+        from gateway.toolkit.afar.work import Work, show_log
+
+        if self.protocol.lower() not in _PROTOCOLS:
+            raise GatewayError(f"Unsupported protocol {self.protocol!r}. Use one of {', '.join(_PROTOCOLS)}.")
+        place = Place.of(self.base_url, self.key, without_tls=without_tls)
+        tools = own.registry.tools()
+        if not tools:
+            raise GatewayError("There is no tool to serve yet. Register one before start().")
+        show_log()
+        protocol = self.protocol.lower()
+        return Work(place, tools[0].toolkit, own.registry, code_of, protocol=protocol, at_once=self.concurrency)
 
 
 def _declared(options: ToolOptions) -> dict[str, Any]:

@@ -6,13 +6,12 @@ Anthropic Messages API, Mistral chat completions.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway.surfaces.atp.requests import Page
-from gateway.toolkit.content import Audio, Content, EmbeddedResource, Image, ResourceLink, Text, ToolResult
+from gateway.toolkit.plain_result import result_value
 from gateway.toolkit.tool import Tool
 from gateway.types import Connection, Done, Failed, Flow, NeedsConnection, NeedsInput, Outcome, TokenSet
 
@@ -126,17 +125,6 @@ def refused_message(request_id: Any, code: str, message: str) -> Json:
     return {"type": "error", "request_id": request_id, "status": "error", "code": code, "message": message}
 
 
-def result_value(result: ToolResult) -> Any:
-    """A tool's answer as the JSON value that the model gets."""
-    if result.is_error:
-        return {"error": "\n".join(part.text for part in result.content if isinstance(part, Text))}
-    if result.has_structured:
-        return result.structured
-    if len(result.content) == 1 and isinstance(result.content[0], Text):
-        return result.content[0].text
-    return [_part(part) for part in result.content]
-
-
 def toolkit_page(toolkits: Sequence[Json], count: int, page: Page | None) -> Json:
     """Some of `count` toolkits. `next` and `previous` are the queries that give the pages beside this one."""
     following = page and page.number * page.size < count and Page(page.number + 1, page.size)
@@ -163,30 +151,6 @@ def toolkit_details(name: str, tools: Sequence[Tool]) -> Json:
             for tool in tools
         ],
     }
-
-
-def _part(part: Content) -> Json:
-    match part:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Image(data, mime_type):
-            return {"type": "image", "mimeType": mime_type, "data": _base64(data)}
-        case Audio(data, mime_type):
-            return {"type": "audio", "mimeType": mime_type, "data": _base64(data)}
-        case ResourceLink(uri, name, description, mime_type):
-            link = {"type": "resource_link", "uri": uri, "name": name}
-            return link | _present(description=description, mimeType=mime_type)
-        case EmbeddedResource(uri, text, data, mime_type):
-            blob = None if data is None else _base64(data)
-            return {"type": "resource", "resource": {"uri": uri} | _present(text=text, blob=blob, mimeType=mime_type)}
-
-
-def _present(**fields: str | None) -> dict[str, str]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def _instant(at: datetime | None) -> str | None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.surfaces.atp.shapes import result_value
 from gateway.toolkit.content import Audio, EmbeddedResource, Image, ResourceLink, Text, ToolResult
+from gateway.toolkit.plain_result import result_value
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""A worker's WebSocket: several calls at a time, each answered as soon as it is done.
+
+The header `ATP-Concurrency` tells a gateway of ours how many calls the worker takes; the published SDK sends none and
+takes one. A worker that stops says so, gets no more calls, and answers those that it has.
+
+The library's own log is off below WARNING: it would print frames, with tokens in them. Below: `calls`, `websockets`.
+Above: `work`. Source: AgentToolProtocol 0.2.5, `ToolKitClient.on_message`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from gateway.errors import KeyRefusedError
+from gateway.toolkit.afar.calls import Calls, Ended
+from gateway.toolkit.afar.place import Place
+from gateway.toolkit.answers import LONGEST_REFUSAL, refusal, unreachable
+
+log = logging.getLogger(__name__)
+_WIRE = logging.getLogger(f"{__name__}.wire")
+_WIRE.setLevel(logging.WARNING)
+
+PATH = "/ws/v1/atp/toolkit-client/"
+LARGEST_MESSAGE = 4 << 20  # bytes
+LARGEST_ANSWER = 1 << 20  # bytes: a gateway closes the socket at a larger one
+PING_SECONDS = 20.0
+PONG_SECONDS = 60.0  # a tool that holds the loop for a while is slow, not gone
+
+
+class SocketLine:
+    """The worker's line to `place`."""
+
+    def __init__(self, place: Place, calls: Calls) -> None:
+        self._place = place
+        self._calls = calls
+
+    async def serve(self, stopping: asyncio.Event) -> None:
+        """Serve calls until the connection ends, or until `stopping` and every call is answered.
+
+        KeyRefusedError when the key is no good, GatewayUnreachableError when it should be tried again.
+        """
+        try:
+            async with self._connection() as socket:
+                log.info("connected to %s: up to %d calls at a time", self._place.base_url, self._calls.at_once)
+                await self._converse(socket, stopping)
+        except InvalidStatus as refused:
+            answer = refused.response
+            if answer.status_code in (401, 403):
+                error = refusal(answer.status_code, bytes(answer.body or b"")[:LONGEST_REFUSAL])
+                raise KeyRefusedError(error.message) from None
+            raise unreachable(self._place.base_url, refused) from None
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise unreachable(self._place.base_url, error) from None
+
+    def _connection(self) -> connect:
+        return connect(
+            self._place.socket(PATH),
+            additional_headers={**self._place.headers, "ATP-Concurrency": str(self._calls.at_once)},
+            proxy=True if self._place.has_tls else None,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
+            max_size=LARGEST_MESSAGE,
+            logger=_WIRE,
+        )
+
+    async def _converse(self, socket: ClientConnection, stopping: asyncio.Event) -> None:
+        reading = asyncio.create_task(self._read(socket))
+        stopped = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({reading, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                await self._say(socket, {"type": "worker_stopping"})
+                idle = asyncio.create_task(self._calls.idle())
+                await asyncio.wait({reading, idle}, return_when=asyncio.FIRST_COMPLETED)
+                idle.cancel()
+            if reading.done():
+                await reading
+        finally:
+            reading.cancel()
+            stopped.cancel()
+
+    async def _read(self, socket: ClientConnection) -> None:
+        try:
+            async for frame in socket:
+                self._take(socket, frame)
+        except ConnectionClosed as closed:
+            log.warning("the gateway closed the connection: %s", closed)
+
+    def _take(self, socket: ClientConnection, frame: str | bytes) -> None:
+        try:
+            message = json.loads(frame)
+            payload = message["payload"]
+            request_id = payload.get("request_id")
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            log.warning("the gateway sent a message that is none")
+            return
+        if message.get("message_type") == "atp_tool_request" and isinstance(request_id, str):
+            self._calls.begin(payload, lambda ended: self._answer(socket, request_id, ended))
+
+    async def _answer(self, socket: ClientConnection, request_id: str, ended: Ended) -> None:
+        answer = {"type": "tool_response", "request_id": request_id, "result": ended.value, **ended.fields}
+        with suppress(ConnectionClosed):  # the gateway has told its caller that nobody knows how the call ended
+            await self._say(socket, answer)
+
+    async def _say(self, socket: ClientConnection, message: Mapping[str, Any]) -> None:
+        with suppress(ConnectionClosed):
+            await socket.send(json.dumps(message, ensure_ascii=False))
