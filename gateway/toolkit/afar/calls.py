@@ -22,7 +22,7 @@ from gateway.toolkit.context import Context, NullChannel
 from gateway.toolkit.plain_result import result_value
 from gateway.toolkit.result import to_result
 from gateway.toolkit.tool import Tool
-from gateway.types import Credential
+from gateway.types import Credential, Requirement
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Calls:
         if tool is None:
             return _told(UnknownToolError(f"This worker has no tool {name!r}. Does it run the toolkit's new code?"))
         try:
-            if (credential := _credential(request)) is not None:
+            if (credential := _credential(request, tool.requirement)) is not None:
                 redactor = Redactor.of_credential(credential)
             result = to_result(await _value(tool, request.get("params") or {}, credential), RESULT_LIMIT)
             return Ended(result_value(result), result.is_error)
@@ -143,21 +143,20 @@ async def _value(tool: Tool, arguments: Mapping[str, Any], credential: Credentia
         context.close()
 
 
-def _credential(request: Mapping[str, Any]) -> Credential | None:
+def _credential(request: Mapping[str, Any], need: Requirement | None) -> Credential | None:
     """The token that came with the request, and what a gateway of ours says about it beside that."""
-    token = request.get("auth_token")
+    token, more = request.get("auth_token"), request.get("credential")
     if not isinstance(token, str) or not token:
         return None
-    more = request.get("credential")
     said = more if isinstance(more, dict) else {}
     expires_at = said.get("expires_at")
     return Credential(
-        provider=str(said.get("provider") or ""),
+        provider=need.provider if need else "",
         token=token,
-        scopes=frozenset(map(str, said.get("scopes") or ())),
+        scopes=frozenset(said.get("scopes") or (need.scopes if need else ())),
         account=said.get("account"),
-        expires_at=datetime.fromisoformat(expires_at) if isinstance(expires_at, str) else None,
-        extras=dict(said.get("extras") or {}),
+        expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
+        extras=said.get("extras") or {},
     )
 
 

@@ -142,7 +142,10 @@ class Work:
                 except GatewayError as error:  # the line breaks for the same reason, and then all is told anew
                     log.warning("%s", error.message)
 
-        unsubscribe = self._tools.subscribe(lambda: loop.call_soon_threadsafe(changed.set))
+        def notice() -> None:
+            loop.call_soon_threadsafe(changed.set)
+
+        unsubscribe = self._tools.subscribe(notice)
         telling = asyncio.create_task(tell())
         try:
             yield
