@@ -232,13 +232,12 @@ class _Elsewhere:
 
         if self.protocol.lower() not in _PROTOCOLS:
             raise GatewayError(f"Unsupported protocol {self.protocol!r}. Use one of {', '.join(_PROTOCOLS)}.")
-        place = Place.of(self.base_url, self.key, without_tls=without_tls)
+        place = Place.of(self.base_url, self.key, self.concurrency, without_tls=without_tls)
         tools = own.registry.tools()
         if not tools:
             raise GatewayError("There is no tool to serve yet. Register one before start().")
         show_log()
-        protocol = self.protocol.lower()
-        return Work(place, tools[0].toolkit, own.registry, code_of, protocol=protocol, at_once=self.concurrency)
+        return Work(place, tools[0].toolkit, own.registry, code_of, protocol=self.protocol.lower())
 
 
 def _declared(options: ToolOptions) -> dict[str, Any]:

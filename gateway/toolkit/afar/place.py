@@ -10,19 +10,25 @@ import ipaddress
 import urllib.parse
 from dataclasses import dataclass
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, GatewayUnreachableError, KeyRefusedError
 from gateway.secret import Secret
+from gateway.toolkit.answers import LONGEST_REFUSAL, refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A gateway for the key's toolkit. `base_url` has no slash at its end."""
+    """A gateway for the key's toolkit. `base_url` has no slash at its end.
+
+    `at_once` is how many calls the worker takes at a time, which it says with every request: the published SDK says
+    nothing, and takes one.
+    """
 
     base_url: str
     key: Secret
+    at_once: int
 
     @classmethod
-    def of(cls, base_url: str, key: Secret, *, without_tls: bool) -> Place:
+    def of(cls, base_url: str, key: Secret, at_once: int, *, without_tls: bool) -> Place:
         """GatewayError where there is no such place, or the key must not be shown there."""
         try:
             parts = urllib.parse.urlsplit(base_url.strip())
@@ -43,7 +49,8 @@ class Place:
                 f"{host} would get the toolkit's key, and people's tokens would come back, without encryption. Use "
                 "https, or say start(without_tls=True) if the network between is yours alone."
             )
-        return cls(urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), key)
+        whole = urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+        return cls(whole, key, at_once)
 
     @property
     def has_tls(self) -> bool:
@@ -51,13 +58,26 @@ class Place:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"ApiKey {self.key.reveal()}"}
+        return {"Authorization": f"ApiKey {self.key.reveal()}", "ATP-Concurrency": str(self.at_once)}
 
     def http(self, path: str) -> str:
         return self.base_url + path
 
     def socket(self, path: str) -> str:
         return "ws" + self.base_url.removeprefix("http") + path
+
+
+def error_of(status: int, body: bytes) -> GatewayError:
+    """What an answer that is no success means to a worker: a GatewayUnreachableError, which passes, or another.
+
+    A 404 passes, too: a proxy says so while the gateway behind it is away.
+    """
+    error = refusal(status, body[:LONGEST_REFUSAL])
+    if status in (401, 403):
+        return KeyRefusedError(error.message)
+    if status >= 500 or status in (404, 408, 429):
+        return GatewayUnreachableError(error.message)
+    return error
 
 
 def _is_this_machine(host: str) -> bool:

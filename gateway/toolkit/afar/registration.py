@@ -21,8 +21,8 @@ from typing import Any
 import httpx2
 
 from gateway.errors import GatewayError, GatewayUnreachableError, KeyRefusedError
-from gateway.toolkit.afar.place import Place
-from gateway.toolkit.answers import refusal, unreachable
+from gateway.toolkit.afar.place import Place, error_of
+from gateway.toolkit.answers import unreachable
 from gateway.toolkit.place import innermost
 from gateway.toolkit.tool import Tool
 
@@ -84,15 +84,9 @@ class Registration:
 
 
 def check(answer: httpx2.Response) -> None:
-    """Raise what an answer that is no success means: KeyRefusedError is final, GatewayUnreachableError is not."""
-    if answer.is_success:
-        return
-    error = refusal(answer.status_code, answer.content)
-    if answer.status_code in (401, 403):
-        raise KeyRefusedError(error.message)
-    if answer.status_code >= 500 or answer.status_code in (404, 408, 429):  # 404: its proxy is up, and it is not
-        raise GatewayUnreachableError(error.message)
-    raise error
+    """Raise what an answer that is no success means: see `error_of`."""
+    if not answer.is_success:
+        raise error_of(answer.status_code, answer.content)
 
 
 def described(tool: Tool) -> dict[str, Any]:

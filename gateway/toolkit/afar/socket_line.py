@@ -1,7 +1,6 @@
 """A worker's WebSocket: several calls at a time, each answered as soon as it is done.
 
-The header `ATP-Concurrency` tells a gateway of ours how many calls the worker takes; the published SDK sends none and
-takes one. A worker that stops says so, gets no more calls, and answers those that it has.
+A worker that stops says so, gets no more calls, and answers those that it has.
 
 The library's own log is off below WARNING: it would print frames, with tokens in them. Below: `calls`, `websockets`.
 Above: `work`. Source: AgentToolProtocol 0.2.5, `ToolKitClient.on_message`.
@@ -19,10 +18,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from gateway.errors import KeyRefusedError
 from gateway.toolkit.afar.calls import Calls, Ended
-from gateway.toolkit.afar.place import Place
-from gateway.toolkit.answers import LONGEST_REFUSAL, refusal, unreachable
+from gateway.toolkit.afar.place import Place, error_of
+from gateway.toolkit.answers import unreachable
 
 log = logging.getLogger(__name__)
 _WIRE = logging.getLogger(f"{__name__}.wire")
@@ -52,18 +50,14 @@ class SocketLine:
                 log.info("connected to %s: up to %d calls at a time", self._place.base_url, self._calls.at_once)
                 await self._converse(socket, stopping)
         except InvalidStatus as refused:
-            answer = refused.response
-            if answer.status_code in (401, 403):
-                error = refusal(answer.status_code, bytes(answer.body or b"")[:LONGEST_REFUSAL])
-                raise KeyRefusedError(error.message) from None
-            raise unreachable(self._place.base_url, refused) from None
+            raise error_of(refused.response.status_code, bytes(refused.response.body or b"")) from None
         except (OSError, TimeoutError, WebSocketException) as error:
             raise unreachable(self._place.base_url, error) from None
 
     def _connection(self) -> connect:
         return connect(
             self._place.socket(PATH),
-            additional_headers={**self._place.headers, "ATP-Concurrency": str(self._calls.at_once)},
+            additional_headers=self._place.headers,
             proxy=True if self._place.has_tls else None,
             ping_interval=PING_SECONDS,
             ping_timeout=PONG_SECONDS,

@@ -49,7 +49,7 @@ class Line(Protocol):
 
 
 class Work:
-    """One worker's. `code_of` gives the function behind a tool's name, `at_once` is how many calls run at a time."""
+    """One worker's. `code_of` gives the function behind a tool's name, `protocol` is "ws" or "http"."""
 
     def __init__(
         self,
@@ -59,14 +59,12 @@ class Work:
         code_of: Callable[[str], Callable[..., Any] | None],
         *,
         protocol: str,
-        at_once: int,
     ) -> None:
         self._place = place
         self._toolkit = toolkit
         self._tools = tools
         self._code_of = code_of
         self._protocol = protocol
-        self._at_once = at_once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
 
@@ -99,7 +97,7 @@ class Work:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._calls = Calls(self._tools.find, self._at_once)
+        self._calls = Calls(self._tools.find, self._place.at_once)
         with _signals(self._stop):
             try:
                 async with self._http() as http:
