@@ -46,7 +46,6 @@ INSTRUCTIONS = (
 )
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
 """What a worker process finds in its environment whatever the settings say."""
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(slots=True)
@@ -207,13 +206,11 @@ async def serving(
     SettingsError when it may not, or cannot, listen where the settings say. With `handle_signals`, SIGINT and SIGTERM
     end `stopped()`.
     """
-    if settings.server.host not in _LOOPBACK and authenticator is None:
-        raise SettingsError(
-            f"[server] host is {settings.server.host!r}, but everyone who can reach the gateway there would act with "
-            "your accounts. Until access is configured it listens on 127.0.0.1 only."
-        )
+    from gateway.entry import Entry, check, entry_of
     from gateway.web_app import bind, serve_until_left, team_app
 
+    if authenticator is None:
+        check(settings)
     gateway = build(settings, authenticator=authenticator, clock=clock)
     gateway.accounts.keep_up = True
     async with listening(gateway):
@@ -222,7 +219,13 @@ async def serving(
             host, port = listener.getsockname()[:2]
             name = f"[{host}]" if ":" in host else host
             gateway.base_url = (settings.server.public_url or f"http://{name}:{port}").rstrip("/")
-            app = team_app(gateway, await gateway.accounts.open(), host, port)
+            accounts = await gateway.accounts.open()
+            if authenticator is None:
+                entry = entry_of(settings, accounts, gateway.base_url, gateway.principal)
+                gateway.authenticator = entry.authenticator
+            else:
+                entry = Entry(authenticator)
+            app = team_app(gateway, accounts, entry, host, port)
             async with serve_until_left(app, listener):
                 with _signals(gateway, handle_signals):
                     yield gateway

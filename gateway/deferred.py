@@ -52,8 +52,9 @@ _ROOMS = ("gateway.store.store", "gateway.vault.vault", "gateway.oauth.broker", 
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """The opened rooms."""
+    """The opened rooms, and the clock that they share."""
 
+    clock: Clock
     store: Store
     vault: Vault
     apps: Apps
@@ -273,6 +274,7 @@ class DeferredAccounts:
             broker=Broker(choice, grants, own=own, flows=flows, apps=apps, refresher=refresher, clock=clock),
             connections=Connections(rows, grants, apps=apps, revocations=revocations, audit=audit),
             keys=Keys(store.keys, audit, clock),
+            clock=clock,
             revocations=revocations,
             handover=Handover(rows, grants, refresher, clock),
             refresher=refresher,

@@ -76,6 +76,11 @@ class Toolkits:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessSettings:
+    keys: bool = setting(False, "Let programs in by a person's API key: atp-gateway keys create person NAME.")
+
+
+@dataclass(frozen=True, slots=True)
 class Atp:
     app_key: Secret | None = setting(
         None, "The API key of an ATP app of your own, whose users are all you. Or: keys create."
@@ -103,6 +108,7 @@ class Settings:
     database: Database = field(default_factory=Database)
     vault: VaultKey = field(default_factory=VaultKey)
     toolkits: Toolkits = field(default_factory=Toolkits)
+    access: AccessSettings = field(default_factory=AccessSettings)
     atp: Atp = field(default_factory=Atp)
     log: Log = field(default_factory=Log)
     catalogue: OwnCatalogue = field(default_factory=OwnCatalogue)

@@ -241,6 +241,7 @@ class KeyKind(StrEnum):
     TOOLKIT = "toolkit"
     APP = "app"
     ADMIN = "admin"
+    PERSON = "person"
 
 
 class Permission(StrEnum):
@@ -253,7 +254,7 @@ class Permission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that a program shows to be let in: a toolkit's worker, an app, or an administrator's script.
+    """A key that a program shows to be let in: a toolkit's worker, an app, an administrator's or a person's script.
 
     The key itself is shown once and kept nowhere; `prefix` is its beginning, to recognise it by. `name` is a toolkit's
     id, or what people call the app. Several keys of one kind, tenant and name may live at once: that is how one is
@@ -261,6 +262,7 @@ class ApiKey:
 
     A toolkit: `providers` are those whose tokens its workers may receive. An app: `may` are its Permissions, `toolkits`
     those that it sees, None for all, and `return_urls` where it may have its users sent after a consent, to the letter.
+    A person's: whoever shows it acts as `subject` of `issuer`, with these `groups`.
     """
 
     id: str
@@ -275,6 +277,9 @@ class ApiKey:
     may: frozenset[str] = frozenset()
     toolkits: frozenset[str] | None = None
     return_urls: tuple[str, ...] = ()
+    subject: str | None = None
+    issuer: str | None = None
+    groups: frozenset[str] = frozenset()
 
 
 class FlowStatus(StrEnum):

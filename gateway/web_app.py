@@ -17,9 +17,11 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from gateway.deferred import Accounts, database_url
+from gateway.entry import Entry
 from gateway.errors import SettingsError
 from gateway.executor import Executor
 from gateway.settings import Settings
+from gateway.surfaces import protected_resource
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.application import application
 from gateway.surfaces.doors import Doors
@@ -39,19 +41,27 @@ _MCP_PATHS = ("/mcp", "/sse", "/messages/")
 _ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*")
 
 
-def team_app(gateway: Gateway, accounts: Accounts, host: str, port: int) -> ASGIApp:
+def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port: int) -> ASGIApp:
     """Everything: MCP, the pages, health, and the ATP surface, for which keys may be made at any time."""
     addresses = Addresses.of(gateway.base_url, host, port)
     mcp = gateway.mcp(accounts.vault.derive("request-state")).http(addresses.hosts, addresses.origins)
     atp = _atp_routes(gateway, accounts)
-    routes = [*mcp.routes, *_page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp"), *atp]
-    doors = Doors(program=_MCP_PATHS, browser=BROWSER_PATHS, public=(*PUBLIC_PATHS, *_ATP_PATHS))
+    pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp")
+    resource = entry.resource
+    routes = [*mcp.routes, *pages, *atp, *(resource.routes() if resource else ())]
+    doors = Doors(
+        program=_MCP_PATHS,
+        browser=BROWSER_PATHS,
+        public=(*PUBLIC_PATHS, *_ATP_PATHS),
+        open_to_all=protected_resource.PATHS if resource else (),
+    )
 
     def lifespan(_: Starlette) -> AbstractAsyncContextManager[None]:
         return mcp.lifespan()
 
     app = application(routes, lifespan)
-    return Edge(app, gateway.authenticator, doors, addresses, access_log=gateway.settings.log.requests)
+    logs = gateway.settings.log.requests
+    return Edge(app, entry.authenticator, doors, addresses, bearer=entry.bearer, access_log=logs)
 
 
 def pages_app(gateway: Gateway, accounts: Accounts, base_url: str) -> ASGIApp:

@@ -46,6 +46,14 @@ class Authenticator(Protocol):
         """Who sits at the browser (the connect page, my connections)."""
         ...
 
+    async def stands(self, headers: Mapping[str, str], access: Access) -> bool:
+        """Whether a program's `access`, which these headers gave, holds on: asked while a long request is served.
+
+        Not so when it was taken back. A token that merely comes to its end cuts nobody off in the middle of an answer;
+        but a request may not outlive its token for ever.
+        """
+        ...
+
 
 class OnePerson:
     """Single-user mode: whoever reaches the loopback address is the local user. Refused on any other address."""
@@ -58,3 +66,6 @@ class OnePerson:
 
     async def browser(self, headers: Mapping[str, str]) -> Access:
         return self._access
+
+    async def stands(self, headers: Mapping[str, str], access: Access) -> bool:
+        return True

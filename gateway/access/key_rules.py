@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from gateway.errors import KeyChangeError
-from gateway.types import ApiKey, KeyKind, Permission
+from gateway.types import ApiKey, KeyKind, Permission, Principal
 
 LONGEST = 64
 EVERY = "*"
@@ -24,6 +24,7 @@ EVERY = "*"
 _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST - 1}}}")
 _MARKS = set(" .,_-'&()+")
 _VISIBLE = re.compile(r"[!-\[\]-~]{1,2000}")  # ASCII without the backslash, which browsers take for a slash
+_NAMED = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _BLANK_LETTERS = set("\u115f\u1160")
 
@@ -85,6 +86,20 @@ class Rights:
 def name_for(kind: KeyKind, name: str) -> str:
     """The name, if a key of this kind may have it."""
     return _id(name, "A toolkit's name") if kind is KeyKind.TOOLKIT else _readable(name, f"An {kind} key's name")
+
+
+def owner_for(kind: KeyKind, owner: Principal | None) -> Principal | None:
+    """Whom a key of this kind speaks for: somebody if it is a person's, nobody otherwise."""
+    if (kind is KeyKind.PERSON) is not (owner is not None):
+        raise KeyChangeError(
+            "A subject, an issuer and groups are for a person's key, and such a key needs a subject: --subject says "
+            "whom it speaks for, as tokens name them in `sub`."
+        )
+    if owner is not None and not all(_NAMED.fullmatch(text) for text in (owner.subject, owner.issuer, *owner.groups)):
+        raise KeyChangeError(
+            "A subject, an issuer and a group have 1 to 255 characters, none of them a control character."
+        )
+    return owner
 
 
 def tenant_called(name: str) -> str:

@@ -1,4 +1,4 @@
-"""API keys: made, found, changed, revoked. A toolkit's worker, an app and an administrator's script each show one.
+"""API keys: made, found, changed, revoked. Toolkits' workers, apps, administrators' and people's scripts show one.
 
 Looking one up is on the path of every request, so what was read is kept in memory for two seconds, and no longer: then
 a revocation bites, whichever process it was made in. Only keys that exist are kept, by digest, and not more than a
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from gateway.access.key_rules import Rights, name_for, tenant_called
+from gateway.access.key_rules import Rights, name_for, owner_for, tenant_called
 from gateway.access.key_text import digest_of, is_key, new_key, prefix_of
 from gateway.audit import AuditLog
 from gateway.clock import Clock
@@ -32,7 +32,12 @@ KEPT_FOR = 2.0  # seconds
 MOST_KEPT = 10_000
 _COARSE = timedelta(minutes=1)
 _USUAL = frozenset[str]({Permission.CALL, Permission.CONNECT})
-_WHOSE = {KeyKind.TOOLKIT: "a toolkit's", KeyKind.APP: "an app's", KeyKind.ADMIN: "an administrator's"}
+_WHOSE = {
+    KeyKind.TOOLKIT: "a toolkit's",
+    KeyKind.APP: "an app's",
+    KeyKind.ADMIN: "an administrator's",
+    KeyKind.PERSON: "a person's",
+}
 
 
 class Keys:
@@ -74,21 +79,27 @@ class Keys:
         by: Principal,
         tenant: str = "default",
         rights: Rights | None = None,
+        owner: Principal | None = None,
     ) -> tuple[ApiKey, Secret]:
         """A new key, and its text, which nobody can ever ask for again. KeyChangeError where it cannot be like this.
 
-        An app of which nothing else is said may call tools and have its users connect accounts, in all toolkits.
+        An app of which nothing else is said may call tools and have its users connect accounts, in all toolkits. A
+        person's key, and no other, has an `owner`, whose tenant is the key's.
         """
         wanted, text = (rights or Rights()).checked(kind), new_key(kind)
+        owner = owner_for(kind, owner)
         key = ApiKey(
             id=secrets.token_hex(16),
             kind=kind,
             name=name_for(kind, name),
-            tenant=tenant_called(tenant),
+            tenant=tenant_called(owner.tenant if owner else tenant),
             prefix=prefix_of(text.reveal()),
             created_at=self._clock.now(),
             may=_USUAL if kind is KeyKind.APP and not wanted.may else frozenset(),
             toolkits=frozenset() if wanted.toolkits else None,
+            subject=owner.subject if owner else None,
+            issuer=owner.issuer if owner else None,
+            groups=owner.groups if owner else frozenset(),
         )
         key = wanted.given_to(key)
         await self._rows.insert(key, digest_of(text.reveal()))

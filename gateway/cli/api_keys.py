@@ -1,4 +1,4 @@
-"""`atp-gateway keys create`, `revoke`, `allow` and `deny`: the keys that toolkits, apps and administrators show.
+"""`atp-gateway keys create`, `revoke`, `allow`, `deny`: the keys that toolkits, apps, administrators and people show.
 
 A new key goes to stdout, alone, so that a script can catch it; what there is to say about it goes to stderr. They need
 the database and no vault. Above: `gateway.cli.keys`.
@@ -19,7 +19,7 @@ from gateway.access.authenticator import local_principal
 from gateway.access.key_rules import EVERY, Rights
 from gateway.cli import options
 from gateway.cli.logs import log_to_stderr
-from gateway.types import ApiKey, KeyKind, Permission
+from gateway.types import ApiKey, KeyKind, Permission, Principal
 
 if TYPE_CHECKING:
     from gateway.access.keys import Keys
@@ -33,6 +33,12 @@ _MAY = {
     Permission.CALL: "call tools",
     Permission.CONNECT: "have people connect accounts",
     Permission.TOKENS: "read people's raw tokens",
+}
+_KINDS = {
+    KeyKind.TOOLKIT: "the toolkit",
+    KeyKind.APP: "the app",
+    KeyKind.ADMIN: "the administrator",
+    KeyKind.PERSON: "the program",
 }
 
 
@@ -63,22 +69,40 @@ def _rights(function: Command) -> Command:
 
 
 @click.command("create", short_help="Make an API key, and print it once.")
-@click.argument("kind", type=click.Choice([kind.value for kind in KeyKind]), metavar="toolkit|app|admin")
+@click.argument("kind", type=click.Choice([kind.value for kind in KeyKind]), metavar="toolkit|app|admin|person")
 @click.argument("name")
 @click.option("--tenant", default="default", show_default=True, help="Whose people and connections it is for.")
+@click.option("--subject", help="For a person: whom the key speaks for, as tokens name them in `sub`.")
+@click.option("--issuer", help="For a person: who vouches for the subject. Default: public_url.")
+@click.option(
+    "--group", "groups", multiple=True, metavar="NAME", help="For a person: is in this group. May be repeated."
+)
 @_rights
 @options.config
 @options.as_json
-def create(kind: str, name: str, tenant: str, config: Path | None, as_json: bool, **granted: Any) -> None:
-    """Make a key for a toolkit, an app or an administrator's script, and print it: once, and never again.
+def create(
+    kind: str,
+    name: str,
+    tenant: str,
+    subject: str | None,
+    issuer: str | None,
+    groups: tuple[str, ...],
+    config: Path | None,
+    as_json: bool,
+    **granted: Any,
+) -> None:
+    """Make a key for a toolkit, an app, an administrator or a person, and print it: once, and never again.
 
     A toolkit's NAME is its toolkit_id. An app's is what people read when they are asked to connect an account; unless
-    --may says otherwise it may call tools and have its users connect accounts.
+    --may says otherwise it may call tools and have its users connect accounts. A person's names the program that will
+    show it, such as "nightly report": it acts as that person over MCP.
     """
     settings, rights = options.settings_for(config), _asked(**granted)
+    owner = _owner(settings, tenant, subject, issuer, groups)
 
     async def make(keys: Keys) -> tuple[ApiKey, Secret]:
-        return await keys.create(KeyKind(kind), name, by=local_principal(), tenant=tenant, rights=rights)
+        by = local_principal()
+        return await keys.create(KeyKind(kind), name, by=by, tenant=tenant, rights=rights, owner=owner)
 
     key, text = _with_keys(settings, make)
     if as_json:
@@ -162,12 +186,14 @@ def every(settings: Settings) -> list[ApiKey]:
 
 def described(key: ApiKey) -> dict[str, Any]:
     """A key as JSON. Never its text."""
+    whose = {"subject": key.subject, "issuer": key.issuer, "groups": sorted(key.groups)}
     return {
         "id": key.id,
         "kind": key.kind.value,
         "name": key.name,
         "tenant": key.tenant,
         "prefix": key.prefix,
+        **(whose if key.kind is KeyKind.PERSON else {}),
         "providers": sorted(key.providers),
         "may": sorted(key.may),
         "toolkits": None if key.toolkits is None else sorted(key.toolkits),
@@ -181,7 +207,7 @@ def described(key: ApiKey) -> dict[str, Any]:
 def show(keys: Sequence[ApiKey]) -> None:
     """The keys as people read them: a line each, and below it what a key that lives is good for."""
     if not keys:
-        click.echo("There are no API keys. Make one: atp-gateway keys create toolkit|app|admin NAME", err=True)
+        click.echo("There are no API keys. Make one: atp-gateway keys create toolkit|app|admin|person NAME", err=True)
         return
     head = ("API KEY", "FOR", "NAME", "TENANT", "MADE", "LAST USED")
     first, *lines = options.columns([head, *([*_cells(key)] for key in keys)])
@@ -199,8 +225,7 @@ def _cells(key: ApiKey) -> tuple[str, ...]:
 
 
 def _called(key: ApiKey) -> str:
-    kind = {KeyKind.TOOLKIT: "the toolkit", KeyKind.APP: "the app", KeyKind.ADMIN: "the administrator"}[key.kind]
-    return f"{kind} {key.name}{'' if key.tenant == 'default' else f' of tenant {key.tenant}'}"
+    return f"{_KINDS[key.kind]} {key.name}{'' if key.tenant == 'default' else f' of tenant {key.tenant}'}"
 
 
 def _good_for(key: ApiKey) -> str:
@@ -214,6 +239,9 @@ def _good_for(key: ApiKey) -> str:
             lines = [f"may {may}; sees {sees}", *(f"sends people back to {url}" for url in key.return_urls)]
         case KeyKind.ADMIN:
             lines = ["may administer the gateway"]
+        case KeyKind.PERSON:
+            groups = f", in {', '.join(sorted(key.groups))}" if key.groups else ""
+            lines = [f"acts as {key.subject} of {key.issuer}{groups}"]
     return "\n".join(f"    {line}" for line in lines)
 
 
@@ -237,6 +265,18 @@ def _doubt(key: ApiKey, settings: Settings) -> None:
 def _asked(providers: Sequence[str], may: str | None, toolkits: Sequence[str], return_urls: Sequence[str]) -> Rights:
     words = tuple(word.strip() for word in (may or "").split(",") if word.strip())
     return Rights(tuple(providers), words, tuple(toolkits), tuple(return_urls))
+
+
+def _owner(
+    settings: Settings, tenant: str, subject: str | None, issuer: str | None, groups: Sequence[str]
+) -> Principal | None:
+    """Whom a person's key speaks for. Without an issuer, the one that the same person has when they log in."""
+    if not (subject or issuer or groups):
+        return None
+    issuer = issuer or (settings.server.public_url or "").rstrip("/")
+    if not issuer:
+        raise click.UsageError("Say who vouches for the subject: --issuer, or set [server] public_url.")
+    return Principal(issuer, subject or "", tenant, frozenset(groups))
 
 
 def _with_key(described: dict[str, Any], text: str) -> dict[str, Any]:

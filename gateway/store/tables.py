@@ -142,6 +142,9 @@ class ApiKeyRow(SQLModel, table=True):
     may: str = Field(sa_type=Scopes)
     toolkits: str | None = Field(sa_type=AnyOrNames)
     return_urls: str = Field(sa_type=Listed)
+    subject: str | None = Field(sa_type=Text)
+    issuer: str | None = Field(sa_type=Text)
+    groups: str | None = Field(sa_type=Scopes)
 
 
 class RemoteToolkitRow(SQLModel, table=True):

@@ -1,9 +1,9 @@
 """The sending side of one request: security headers on what leaves, and what is known about the answer.
 
-A page gets the whole set; every answer gets `nosniff`. A route that needs another value sets the header itself, and
-that one stays. Below: `refusal`. Above: the edge.
+A page gets the whole set; every answer gets `nosniff`; one behind an open door may be read by pages of every site. A
+route that needs another value sets the header itself, and that one stays. Below: `refusal`. Above: the edge.
 
-Source: Content Security Policy 3; Fetch ("append a request Origin header"); RFC 9111.
+Source: Content Security Policy 3; Fetch ("append a request Origin header", "CORS protocol"); RFC 9111.
 """
 
 from __future__ import annotations
@@ -32,18 +32,29 @@ _PAGE_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+_FOR_EVERY_SITE = (b"access-control-allow-origin", b"*")
+_PREFLIGHT = (
+    _FOR_EVERY_SITE,
+    (b"access-control-allow-methods", b"GET, POST"),
+    (b"access-control-allow-headers", b"*, Authorization"),
+    (b"access-control-max-age", b"600"),
+)
 _ANSWERS = ("http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start")
 
 
 class Answer:
-    """One request's answer. `status` is 0 until there is one; after `end` whatever the route sends is dropped."""
+    """One request's answer. `status` is 0 until there is one; after `end` whatever the route sends is dropped.
 
-    __slots__ = ("_ended", "_headers", "_scope", "_send", "status")
+    `for_every_site`: pages of other sites may read it.
+    """
 
-    def __init__(self, scope: Scope, headers: Mapping[str, str], send: Send) -> None:
+    __slots__ = ("_ended", "_for_every_site", "_headers", "_scope", "_send", "status")
+
+    def __init__(self, scope: Scope, headers: Mapping[str, str], send: Send, *, for_every_site: bool = False) -> None:
         self._scope = scope
         self._headers = headers
         self._send = send
+        self._for_every_site = for_every_site
         self._ended = False
         self.status = 0
 
@@ -54,6 +65,8 @@ class Answer:
             self.status = message.get("status", 101 if message["type"] == "websocket.accept" else 403)
             if message["type"] == "http.response.start":
                 message["headers"] = _guarded(message.get("headers", ()))
+                if self._for_every_site:
+                    message["headers"].append(_FOR_EVERY_SITE)
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
@@ -67,6 +80,20 @@ class Answer:
                 await self.send({"type": "websocket.close", "code": 1008})
         elif self._scope["type"] == "websocket":
             await self.send({"type": "websocket.close", "code": 1011})
+        self._ended = True
+
+    async def allow(self) -> None:
+        """Tell a browser that a page of another site may send the request that it asks about."""
+        await self._send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
+        await self._send({"type": "http.response.body", "body": b""})
+        self.status = 204
+
+    async def end(self) -> None:
+        """End an answer that the route has begun, in good order."""
+        if self._scope["type"] == "websocket":
+            await self.send({"type": "websocket.close", "code": 1008})
+        else:
+            await self.send({"type": "http.response.body", "body": b""})
         self._ended = True
 
     async def _refuse(self, prefix: str, refusal: Refusal) -> None:

@@ -16,11 +16,16 @@ from gateway.errors import SettingsError
 
 
 class Entrance(StrEnum):
-    """Who must be known before the route is entered."""
+    """Who must be known before the route is entered.
+
+    Everybody may enter both by a public and by an open door; by an open one, pages of other sites too. What is behind
+    an open door takes no cookie into account and says nothing about a person who did not prove who they are.
+    """
 
     PROGRAM = "program"
     BROWSER = "browser"
     PUBLIC = "public"
+    OPEN = "open"
 
 
 class Door(NamedTuple):
@@ -31,10 +36,18 @@ class Door(NamedTuple):
 class Doors:
     """The list. Raises SettingsError for a path that is listed twice or would open everything."""
 
-    def __init__(self, *, program: Iterable[str] = (), browser: Iterable[str] = (), public: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        program: Iterable[str] = (),
+        browser: Iterable[str] = (),
+        public: Iterable[str] = (),
+        open_to_all: Iterable[str] = (),
+    ) -> None:
         listed = [Door(path, Entrance.PROGRAM) for path in program]
         listed += [Door(path, Entrance.BROWSER) for path in browser]
         listed += [Door(path, Entrance.PUBLIC) for path in public]
+        listed += [Door(path, Entrance.OPEN) for path in open_to_all]
         for door in listed:
             _check(door, listed)
         self._exact = {door.path: door for door in listed if not door.path.endswith("/*")}

@@ -2,20 +2,23 @@
 
 In this order: one Host header, and one of ours (400, 421); an Origin of ours, if there is one (403); a listed path
 (404); a body that is not too large (413); somebody we know (401; 503 if that cannot be told), whose token is for the
-tools (403). Then the route runs, with `principal` and `access` in `scope["state"]`. Deny by default: a route that is
+tools (403). Then the route runs, with `principal` and `access` in `scope["state"]`, and is ended where what let a
+program in is taken back. Deny by default: a route that is
 not listed in the doors cannot be reached, whatever the application routes.
 
 Decisions use `scope["path"]`, which the router uses too, never a URL rebuilt from headers. What a route fails to
 catch ends here, with a reference id for the caller and the rest in the log.
 
-Below: `headers`, `addresses`, `doors`, `body`, `bearer`, `answer`, access. Above: the app.
+Below: `headers`, `addresses`, `doors`, `body`, `bearer`, `vigil`, `answer`, access. Above: the app.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
+from functools import partial
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.access.authenticator import Authenticator, Refused
 from gateway.access.scopes import TOOLS
 from gateway.errors import GatewayError
-from gateway.surfaces import access_log
+from gateway.surfaces import access_log, vigil
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.answer import Answer
 from gateway.surfaces.bearer import Bearer
@@ -41,11 +44,17 @@ from gateway.surfaces.refusal import (
     Refusal,
     crashed,
 )
+from gateway.surfaces.vigil import Vigil
 from gateway.types import Access
 
 log = logging.getLogger(__name__)
 
 BODY_LIMIT = 4 << 20
+_TOKEN_IN_QUERY = re.compile(rb"(?:^|&)access_token=")
+_IN_THE_ADDRESS = Refused(
+    "invalid_request", "A token is taken from the Authorization header only: addresses end up in logs. Send it there."
+)
+_TAKEN_BACK = Refused.invalid("What let this request in was taken back while it was being served.")
 
 
 class Edge:
@@ -69,6 +78,8 @@ class Edge:
         self._bearer = bearer
         self._body_limit = body_limit
         self._logs = access_log
+        self.look_again_after = vigil.LOOK_EVERY
+        """Seconds, after which it is asked again whether a request that is still being served may go on."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -77,15 +88,19 @@ class Edge:
         started = time.perf_counter()
         headers = Headers.of(scope)
         door = self._doors.find(_routed_path(scope))
-        answer = Answer(scope, headers, send)
+        is_open = door is not None and door.entrance is Entrance.OPEN
+        answer = Answer(scope, headers, send, for_every_site=is_open)
         try:
             refusal = self._refusal(headers, door) or await self._authenticate(scope, headers, door)
             if refusal is not None:
                 await answer.refuse(refusal)
                 return
+            if is_open and _is_preflight(scope, headers):
+                await answer.allow()
+                return
             if "transfer-encoding" in headers:
                 receive = CountedBody(receive, answer, self._body_limit).receive
-            await self._app(scope, receive, answer.send)
+            await self._serve(scope, receive, answer, headers, door)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - the last one who can answer: a bug in a route is a 500, not a dead socket
@@ -95,6 +110,17 @@ class Edge:
                 milliseconds = (time.perf_counter() - started) * 1000
                 access_log.note(scope.get("method", "WEBSOCKET"), door and door.path, answer.status, milliseconds)
 
+    async def _serve(self, scope: Scope, receive: Receive, answer: Answer, headers: Headers, door: Door | None) -> None:
+        """Run the route; of a program, only as long as what let it in is not taken back."""
+        if door is None or door.entrance is not Entrance.PROGRAM:
+            await self._app(scope, receive, answer.send)
+            return
+        access: Access = scope["state"]["access"]
+        with Vigil(partial(self._authenticator.stands, headers, access), self.look_again_after) as watched:
+            await self._app(scope, receive, answer.send)
+        if watched.has_ended_it:
+            await (answer.end() if answer.status else answer.refuse(self._bearer.refused(door.path, _TAKEN_BACK)))
+
     def _refusal(self, headers: Headers, door: Door | None) -> Refusal | None:
         """Everything that can be told without asking who it is."""
         host = headers.get("host")
@@ -103,7 +129,8 @@ class Edge:
         if host.lower() not in self._addresses.hosts:
             return WRONG_HOST
         origin = headers.get("origin")
-        if origin is not None and not self._is_ours(origin.lower(), host.lower()):
+        is_open = door is not None and door.entrance is Entrance.OPEN
+        if origin is not None and not is_open and not self._is_ours(origin.lower(), host.lower()):
             return WRONG_ORIGIN
         if door is None:
             return NOT_FOUND
@@ -117,9 +144,11 @@ class Edge:
 
     async def _authenticate(self, scope: Scope, headers: Headers, door: Door | None) -> Refusal | None:
         """Put the Access on the request. Only an authenticator that gives one lets somebody in."""
-        if door is None or door.entrance is Entrance.PUBLIC:
+        if door is None or door.entrance in (Entrance.PUBLIC, Entrance.OPEN):
             return None
         by_program = door.entrance is Entrance.PROGRAM
+        if by_program and _TOKEN_IN_QUERY.search(scope.get("query_string", b"")):
+            return self._bearer.refused(door.path, _IN_THE_ADDRESS)
         try:
             found = await (self._authenticator.program if by_program else self._authenticator.browser)(headers)
         except GatewayError as error:
@@ -145,6 +174,10 @@ def _routed_path(scope: Scope) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def _is_preflight(scope: Scope, headers: Headers) -> bool:
+    return scope.get("method") == "OPTIONS" and "access-control-request-method" in headers
 
 
 def _crash(door: Door | None, error: Exception) -> Refusal:

@@ -17,6 +17,7 @@ from gateway.store.store import Store
 from gateway.types import ApiKey, AuditEvent, KeyKind, Principal
 
 ADMIN = Principal("local", "ada")
+BEA = Principal("https://login.example", "bea", "acme", frozenset({"sales", "emea"}))
 APP, TOOLKIT = KeyKind.APP, KeyKind.TOOLKIT
 
 
@@ -66,7 +67,8 @@ def refused(found: ApiKey | KeyRefusedError) -> GatewayError:
 
 @pytest.mark.parametrize("kind", KeyKind)
 async def test_a_key_lets_in_what_it_is_for(house: House, kind: KeyKind) -> None:
-    key, text = await house.keys.create(kind, "crm", by=ADMIN, tenant="acme")
+    owner = BEA if kind is KeyKind.PERSON else None
+    key, text = await house.keys.create(kind, "crm", by=ADMIN, tenant="acme", owner=owner)
 
     found = await house.keys.find(text.reveal(), kind)
 
@@ -75,6 +77,28 @@ async def test_a_key_lets_in_what_it_is_for(house: House, kind: KeyKind) -> None
     assert text.reveal().startswith(f"atpg_{kind}_")
     assert text.reveal().startswith(key.prefix)
     assert len(text.reveal()) - len(key.prefix) == 37
+
+
+@pytest.mark.parametrize("kind", KeyKind)
+async def test_a_persons_key_and_no_other_speaks_for_somebody(house: House, kind: KeyKind) -> None:
+    with pytest.raises(KeyChangeError, match="needs a subject"):
+        await house.keys.create(kind, "crm", by=ADMIN, owner=None if kind is KeyKind.PERSON else BEA)
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        Principal("https://login.example", ""),
+        Principal("", "bea"),
+        Principal("https://login.example", "be\na"),
+        Principal("https://login.example", "b" * 256),
+        Principal("https://login.example", "bea", groups=frozenset({"\x00"})),
+        Principal("https://login.example", "\udcff"),
+    ],
+)
+async def test_a_key_for_nobody_in_particular_is_not_made(house: House, owner: Principal) -> None:
+    with pytest.raises(KeyChangeError, match="1 to 255 characters"):
+        await house.keys.create(KeyKind.PERSON, "nightly report", by=ADMIN, owner=owner)
 
 
 async def test_an_app_may_call_and_connect_in_all_toolkits_unless_more_is_said(house: House) -> None:

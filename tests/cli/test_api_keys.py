@@ -69,6 +69,24 @@ def test_a_key_lives_from_create_to_revoke(keys: Run, tmp_path: Path) -> None:
     assert not any(text.encode() in path.read_bytes() for path in tmp_path.glob("gateway.db*"))
 
 
+def test_a_persons_key_says_for_whom_it_speaks(keys: Run) -> None:
+    whose = ("--subject", "bea", "--issuer", "https://login.example", "--group", "sales", "--group", "emea")
+    made = keys("create", "person", "nightly report", *whose)
+    nobodys = keys("create", "person", "nightly report")
+    unvouched = keys("create", "person", "nightly report", "--subject", "bea")
+    described = json.loads(keys("list", "--json").stdout)["keys"]
+
+    assert re.fullmatch(r"atpg_person_[0-9A-Za-z]{43}\n", made.stdout)
+    assert "A key for the program nightly report" in made.stderr
+    assert "acts as bea of https://login.example, in emea, sales" in made.stderr
+    assert (nobodys.returncode, unvouched.returncode) == (1, 2)
+    assert "--subject" in nobodys.stderr
+    assert "--issuer" in unvouched.stderr
+    assert [(key["kind"], key["subject"], key["issuer"], key["groups"]) for key in described] == [
+        ("person", "bea", "https://login.example", ["emea", "sales"])
+    ]
+
+
 def test_a_script_gets_json_and_nothing_else(keys: Run) -> None:
     made = keys("create", "toolkit", "crm", "--provider", "hubspot", "--json")
     described = json.loads(made.stdout)

@@ -17,7 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Scope
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.access.authenticator import Refused
 from gateway.access.scopes import EVERY
@@ -34,14 +34,20 @@ from gateway.types import Access, Principal
 ALICE = Principal("test", "alice")
 METADATA = "https://gateway.example.com/.well-known/oauth-protected-resource/mcp"
 PATHS = ("/mcp", "/inbox/a-key-in-the-path/x", "/page", "/public")
-DOORS = Doors(program=["/mcp", "/inbox/*", "/socket", "/crash", "/half"], browser=["/page"], public=["/public"])
+DOORS = Doors(
+    program=["/mcp", "/inbox/*", "/socket", "/crash", "/half", "/stream", "/slow", "/open-socket"],
+    browser=["/page"],
+    public=["/public"],
+    open_to_all=["/well-known"],
+)
 
 
 @dataclass
 class Gatekeeper:
-    """Knows who sends `Bearer good`; `failure` is what it raises instead."""
+    """Knows who sends `Bearer good`, until that is taken back; `failure` is what it raises instead."""
 
     failure: Exception | None = None
+    taken_back: bool = False
 
     async def program(self, headers: Mapping[str, str]) -> Access | Refused | None:
         if self.failure:
@@ -58,6 +64,11 @@ class Gatekeeper:
     async def browser(self, headers: Mapping[str, str]) -> Access | None:
         found = await self.program(headers)
         return found if isinstance(found, Access) else None
+
+    async def stands(self, headers: Mapping[str, str], access: Access) -> bool:
+        if self.failure:
+            raise self.failure
+        return not self.taken_back
 
 
 @dataclass
@@ -77,11 +88,15 @@ class House:
             Route("/forgotten", self.echo),
             Route("/crash", self.crash),
             Route("/half", self.half),
+            Route("/well-known", self.echo, methods=["GET", "POST"]),
+            Route("/stream", self.stream),
+            Route("/slow", self.slow),
             WebSocketRoute("/socket", self.socket),
+            WebSocketRoute("/open-socket", self.open_socket),
         ]
         inner = application(routes)
         port = int(base_url.rpartition(":")[2])
-        return Edge(
+        edge = Edge(
             inner,
             self.gatekeeper,
             DOORS,
@@ -90,6 +105,8 @@ class House:
             body_limit=self.body_limit,
             access_log=True,
         )
+        edge.look_again_after = 0.02
+        return edge
 
     async def echo(self, request: Request) -> Response:
         self.entered.append(request.url.path)
@@ -110,6 +127,25 @@ class House:
             raise RuntimeError("after the first part")
 
         return StreamingResponse(parts())
+
+    async def stream(self, request: Request) -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"first"
+            await asyncio.Event().wait()
+
+        return StreamingResponse(parts())
+
+    async def slow(self, request: Request) -> Response:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.entered.append("/slow was cancelled")
+        return Response()
+
+    async def open_socket(self, socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("first")
+        await socket.receive_text()
 
     async def socket(self, socket: WebSocket) -> None:
         self.entered.append("/socket")
@@ -295,6 +331,82 @@ async def test_an_authenticator_that_fails_lets_nobody_in(
         assert answer.status_code == 503
         assert "boom" not in answer.text
     assert house.entered == []
+
+
+@pytest.mark.parametrize("query", ["access_token=good", "a=b&access_token=good", "access_token="])
+async def test_a_token_in_the_address_is_refused_wherever_else_there_is_one(
+    house: House, client: httpx2.AsyncClient, query: str
+) -> None:
+    for headers in ({}, GOOD):
+        answer = await client.post(f"/mcp?{query}", headers=headers)
+        assert answer.status_code == 401
+        assert 'error="invalid_request"' in answer.headers["www-authenticate"]
+        assert "good" not in answer.text
+    assert (await client.post("/mcp?no_access_token=x", headers=GOOD)).status_code == 200
+    assert house.entered == ["/mcp"]
+
+
+# --- what is taken back while it is being served (A11) ---
+
+
+async def test_a_stream_ends_in_good_order_when_its_access_is_taken_back(
+    house: House, wire: httpx2.AsyncClient
+) -> None:
+    with anyio.fail_after(5):
+        async with wire.stream("GET", "/stream", headers=GOOD) as answer:
+            parts = answer.aiter_bytes()
+            assert await anext(parts) == b"first"
+            house.gatekeeper.taken_back = True
+            assert [part async for part in parts] == []
+
+
+async def test_a_call_that_has_not_answered_is_cancelled_and_refused(house: House, wire: httpx2.AsyncClient) -> None:
+    house.gatekeeper.taken_back = True
+    with anyio.fail_after(5):
+        answer = await wire.get("/slow", headers=GOOD)
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+    assert house.entered == ["/slow was cancelled"]
+
+
+async def test_a_socket_is_closed_when_its_access_is_taken_back(house: House, listener: Listener) -> None:
+    url = house.url.replace("http", "ws") + "/open-socket"
+    async with connect(url, additional_headers=GOOD, proxy=None) as socket:
+        with anyio.fail_after(5):
+            assert await socket.recv() == "first"
+            house.gatekeeper.taken_back = True
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+    assert closed.value.rcvd.code == 1008
+
+
+async def test_an_authenticator_that_cannot_tell_takes_nothing_back(house: House, wire: httpx2.AsyncClient) -> None:
+    with anyio.fail_after(5):
+        async with wire.stream("GET", "/stream", headers=GOOD) as answer:
+            parts = answer.aiter_bytes()
+            assert await anext(parts) == b"first"
+            house.gatekeeper.failure = StoreUnavailableError("gone")
+            with pytest.raises(TimeoutError), anyio.fail_after(0.2):
+                await anext(parts)
+
+
+# --- open doors: documents that pages of other sites may read ---
+
+
+async def test_an_open_door_may_be_read_by_pages_of_other_sites_and_no_other_door(
+    house: House, client: httpx2.AsyncClient
+) -> None:
+    elsewhere = {"origin": "https://inspector.example"}
+    read = await client.get("/well-known", headers=elsewhere)
+    assert (read.status_code, read.headers["access-control-allow-origin"]) == (200, "*")
+    asked = await client.options("/well-known", headers={**elsewhere, "access-control-request-method": "GET"})
+    assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (204, "*")
+    for path in PATHS:
+        answer = await client.options(path, headers={**elsewhere, "access-control-request-method": "GET"})
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
+        assert "access-control-allow-origin" not in (await client.get(path, headers=GOOD)).headers
+    assert (await client.get("/well-known", headers={**elsewhere, "host": "evil.example"})).status_code == 421
 
 
 # --- header values (RFC 9110 section 5.5) ---
