@@ -7,6 +7,7 @@ A tool travels as its definition, and is called by name. A result that is plain 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -119,10 +120,9 @@ def value_from_wire(told: Mapping[str, Any]) -> Any:
 def plain(value: Any) -> Any:
     """The nearest JSON to something that a tool wants to log: the host is not to miss a line for one odd value."""
     try:
-        compact(value)
+        return json.loads(compact(value))
     except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
         return ascii(value)
-    return value
 
 
 def _result_fields(result: ToolResult) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import textwrap
 from collections.abc import AsyncIterator, Callable
@@ -69,6 +70,24 @@ class World:
         """What a call that goes well gives."""
         outcome: Any = await self.call(tool, channel, **arguments)
         return outcome.result.structured
+
+    @staticmethod
+    def is_alive(pid: int) -> bool:
+        """Whether there is such a process. One that nobody has waited for yet counts."""
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    @staticmethod
+    async def until(holds: Callable[[], bool]) -> None:
+        """Look again and again until it holds, for five seconds at most."""
+        with anyio.fail_after(5):
+            while not holds():
+                passed = asyncio.Event()
+                asyncio.get_running_loop().call_later(0.01, passed.set)
+                await passed.wait()
 
     async def _write(self, batch: Any) -> None:
         return None

@@ -6,6 +6,8 @@ import pytest
 import test_executor
 from test_executor import *  # noqa: F403 - all of its tests, and its fixtures but the one below
 
+from gateway.toolkit.registry import Registry
+
 
 @pytest.fixture(scope="module")
 async def isolated(worlds):
@@ -16,4 +18,7 @@ async def isolated(worlds):
 
 @pytest.fixture
 def registry(isolated):
-    return isolated.registry
+    """A registry of each test's own, with the same workers behind it."""
+    registry = Registry()
+    registry.replace((), isolated.registry.tools())
+    return registry

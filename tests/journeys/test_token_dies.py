@@ -6,6 +6,8 @@ import asyncio
 import base64
 import re
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from gateway import app
 from gateway.settings import load_settings
 from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
+from gateway.testing.clocks import RunningClock
 from gateway.testing.crm import Crm
 from gateway.testing.grants import RegisteredClient
 from gateway.testing.serving import serving
@@ -151,6 +154,7 @@ def optional_side_request(auth_token: str):
 @dataclass
 class World:
     crm: Crm
+    clock: RunningClock = field(default_factory=RunningClock)
     gateway: app.Gateway = field(init=False)
     dies_after_post: bool = False
 
@@ -192,19 +196,22 @@ def contacts(outcome: Outcome) -> int:
     return len(re.findall("Lovelace|Hopper|Johnson", said(outcome)))
 
 
-@pytest.fixture
-async def world(tmp_path):
+@asynccontextmanager
+async def opened(folder: Path, isolation: str = "inline") -> AsyncIterator[World]:
+    """Provider and gateway, with an account connected."""
     client = RegisteredClient("ours", "our secret", ("http://127.0.0.1/oauth/callback/hubspot",))
     world = World(Crm(AuthorizationServer(client)))
     async with serving(world) as url:
         for file in ("get_contacts.py", "complete_example.py"):
-            (tmp_path / file).write_text((GUIDE / file).read_text().replace("https://api.hubapi.com", url))
-        (tmp_path / "libraries.py").write_text(TOOLKIT.replace("BASE", url))
+            (folder / file).write_text((GUIDE / file).read_text().replace("https://api.hubapi.com", url))
+        (folder / "libraries.py").write_text(TOOLKIT.replace("BASE", url))
         settings = load_settings(
             None,
             {
                 "ATP_GATEWAY_SERVER_PORT": "0",
-                "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
+                "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
+                "ATP_GATEWAY_TOOLKITS_ISOLATION": isolation,
+                "ATP_GATEWAY_TOOLKITS_WORKERS": "1",
                 "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
                 "ATP_GATEWAY_PROVIDERS__HUBSPOT__ISSUER": url,
                 "ATP_GATEWAY_PROVIDERS__HUBSPOT__CLIENT_ID": "ours",
@@ -212,12 +219,18 @@ async def world(tmp_path):
                 "ATP_GATEWAY_PROVIDERS__HUBSPOT__SCOPES": SCOPES,
             },
         )
-        toolkits = [str(tmp_path / name) for name in ("get_contacts.py", "complete_example.py", "libraries.py")]
-        async with app.serving(settings, toolkits) as gateway:
+        toolkits = [str(folder / name) for name in ("get_contacts.py", "complete_example.py", "libraries.py")]
+        async with app.serving(settings, toolkits, clock=world.clock) as gateway:
             assert gateway.loaded.errors == ()
             world.gateway = gateway
             await connect(world)
             yield world
+
+
+@pytest.fixture
+async def world(tmp_path):
+    async with opened(tmp_path) as world:
+        yield world
 
 
 async def connect(world: World) -> None:
