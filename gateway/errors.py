@@ -41,6 +41,7 @@
     │   ├── GatewayTimeoutError
     │   ├── UnexpectedAnswerError     what answered is no gateway
     │   └── NotConnectedError     the person has not connected the account yet
+    ├── AuthorizationError        our authorization server's no to a client, in OAuth's own words
     ├── VaultError                a sealed value does not open
     │   └── KeyUnavailableError   the service that keeps the key does not answer
     └── StoreUnavailableError     the database does not answer
@@ -244,6 +245,17 @@ class NotConnectedError(RemoteGatewayError):
     code = "not_connected"
 
 
+class AuthorizationError(GatewayError):
+    """`error` is the code of the RFC that the request is of, such as `invalid_grant`; `status` the HTTP status."""
+
+    code = "authorization_refused"
+
+    def __init__(self, error: str, sentence: str, status: int = 400) -> None:
+        super().__init__(sentence)
+        self.error = error
+        self.status = status
+
+
 class VaultError(GatewayError):
     code = "vault_error"
 
@@ -303,6 +315,7 @@ WIRE: dict[type[GatewayError], Wire] = {
     GatewayTimeoutError: Wire(None, 504),
     UnexpectedAnswerError: Wire(None, 502),
     NotConnectedError: Wire(None, 404),
+    AuthorizationError: Wire(None, 400),
     VaultError: Wire(_INTERNAL, 500),
     KeyUnavailableError: Wire(None, 503),
     StoreUnavailableError: Wire(None, 503),

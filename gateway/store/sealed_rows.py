@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Column, Table, bindparam, func, literal, select, update
 
+from gateway.store.authorization_tables import SIGNING_KEYS
 from gateway.store.engine import Engines
 from gateway.store.tables import CONNECTIONS, FLOWS, MARKS, REVOCATIONS
 from gateway.types import Principal
@@ -48,6 +49,7 @@ _PLACES = {
         _Place(CONNECTIONS, CONNECTIONS.c.sealed, CONNECTIONS.c.id, CONNECTIONS.c.version),
         _Place(FLOWS, FLOWS.c.sealed_verifier, FLOWS.c.id),
         _Place(REVOCATIONS, REVOCATIONS.c.sealed, REVOCATIONS.c.id),
+        _Place(SIGNING_KEYS, SIGNING_KEYS.c.sealed, SIGNING_KEYS.c.id, personal=False),
         _Place(MARKS, MARKS.c.value, MARKS.c.name, personal=False, prefix="vault-"),
     )
 }

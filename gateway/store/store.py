@@ -15,11 +15,13 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from gateway.clock import Clock
 from gateway.errors import SettingsError, StoreUnavailableError
 from gateway.store.audit_rows import AuditRows
+from gateway.store.client_rows import ClientRows
 from gateway.store.connection_rows import ConnectionRows
 from gateway.store.data_key_rows import DataKeyRows
 from gateway.store.due_rows import DueRows
 from gateway.store.engine import Engines, postgres_engines, sqlite_engines
 from gateway.store.flow_rows import FlowRows
+from gateway.store.grant_rows import GrantRows
 from gateway.store.key_rows import ApiKeyRows
 from gateway.store.lease_rows import LeaseRows
 from gateway.store.mark_rows import MarkRows
@@ -27,6 +29,7 @@ from gateway.store.remote_rows import RemoteRows
 from gateway.store.revocation_rows import RevocationRows
 from gateway.store.schema import bring_up_to_date
 from gateway.store.sealed_rows import SealedRows
+from gateway.store.signing_key_rows import SigningKeyRows
 
 _FORMS = "Write sqlite:////absolute/path.db or postgresql://user@host/name."
 
@@ -47,6 +50,9 @@ class Store:
         self.revocations = RevocationRows(engines)
         self.keys = ApiKeyRows(engines)
         self.remote = RemoteRows(engines)
+        self.clients = ClientRows(engines)
+        self.grants = GrantRows(engines)
+        self.signing_keys = SigningKeyRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:

@@ -32,12 +32,18 @@ from gateway.store.data_key_rows import DataKeyRows
 from gateway.store.sealed_rows import TABLES, SealedRow, SealedRows
 from gateway.types import DataKey
 from gateway.vault.data_keys import SEALS_FOR
-from gateway.vault.vault import BY_DATA_KEY, HEAD_BYTES, Binding, SealedBy, Vault, mark_binding, sealed_by
+from gateway.vault.vault import BY_DATA_KEY, HEAD_BYTES, Binding, SealedBy, Vault, own_binding, sealed_by
 
 PAGE = 50
 """Rows read, and at most exchanged in one transaction: it holds SQLite's one write lock for a few milliseconds."""
 DESTROYED_AFTER = timedelta(days=1)
-_FIELDS = {"connections": "tokens", "flows": "verifier", "revocations": "tokens"}
+_FIELDS = {
+    "connections": "tokens",
+    "flows": "verifier",
+    "revocations": "tokens",
+    "signing_keys": "key",
+    "marks": "value",
+}
 """What a table's sealed value is called in its binding."""
 
 
@@ -217,7 +223,7 @@ class Rotation:
 def binding_of(row: SealedRow) -> Binding:
     """What a stored value was sealed to: told from its row alone."""
     if row.principal is None:
-        return mark_binding(row.id)
+        return own_binding(row.table, row.id, _FIELDS[row.table])
     return Binding(row.table, row.id, row.principal, row.provider, _FIELDS[row.table], row.version)
 
 

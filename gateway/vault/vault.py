@@ -76,9 +76,14 @@ _SENTINEL_TEXT = b"this database is sealed with this key"
 _GATEWAY = Principal("atp-gateway", "vault")
 
 
+def own_binding(table: str, record_id: str, field: str) -> Binding:
+    """The place of a value that belongs to the gateway itself, and to no person."""
+    return Binding(table, record_id, _GATEWAY, "", field, 1)
+
+
 def mark_binding(name: str) -> Binding:
     """The place of a mark that the vault keeps for itself."""
-    return Binding("marks", name, _GATEWAY, "", "value", 1)
+    return own_binding("marks", name, "value")
 
 
 def sealed_by(sealed: bytes) -> SealedBy:

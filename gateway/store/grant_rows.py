@@ -1,0 +1,145 @@
+"""Authorization codes, grants and refresh tokens at rest. What makes a code or a token single use is one transaction.
+
+A row is found by the SHA-256 of what a client shows. Who shows it, and whether it may, is not judged here
+(`gateway.authorization.grants`). Used codes and replaced tokens stay until they expire: to know a replay for one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.authorization_types import AccessGrant, AuthorizationCode, RefreshToken
+from gateway.store.authorization_tables import (
+    ACCESS_GRANTS,
+    AUTHORIZATION_CODES,
+    REFRESH_TOKENS,
+    columns_of,
+    record_of,
+)
+from gateway.store.engine import Engines
+from gateway.store.tables import belongs_to
+from gateway.types import Principal
+
+_codes = AUTHORIZATION_CODES.c
+_grants = ACCESS_GRANTS.c
+_refresh = REFRESH_TOKENS.c
+
+
+class Spent(StrEnum):
+    """Why a code or refresh token gives nothing any more."""
+
+    GONE = "gone"
+    """Unknown, expired, or its grant was revoked."""
+    REUSED = "reused"
+    """It was used before. Its grant, until then alive, has been revoked just now."""
+
+
+class GrantRows:
+    """Codes and tokens by digest, grants by id and by person."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    async def put_code(self, code: AuthorizationCode) -> None:
+        await self._engines.change(self._engines.insert(AUTHORIZATION_CODES).values(columns_of(code)))
+
+    async def find_code(self, digest: str) -> AuthorizationCode | None:
+        """The code, used or not, expired or not."""
+        rows = await self._engines.rows(select(AUTHORIZATION_CODES).where(_codes.id == digest))
+        return record_of(AuthorizationCode, rows[0]) if rows else None
+
+    async def redeem(self, code: AuthorizationCode, grant: AccessGrant, first: RefreshToken | None) -> Spent | None:
+        """Use the code up for this grant, and its first refresh token. Of any number of callers, one does; None.
+
+        For the others the grant that the code became is revoked (RFC 6749 section 4.1.2): REUSED.
+        """
+
+        async def in_transaction(connection: AsyncConnection) -> Spent | None:
+            unused = update(AUTHORIZATION_CODES).where(_codes.id == code.id, _codes.used_at.is_(None))
+            used = await connection.execute(unused.values(used_at=grant.created_at, grant_id=grant.id))
+            if used.rowcount != 1:
+                became = select(_codes.grant_id).where(_codes.id == code.id)
+                former = (await connection.execute(became)).scalar_one_or_none()
+                return await _revoke_reused(connection, former, grant.created_at)
+            await connection.execute(self._engines.insert(ACCESS_GRANTS).values(columns_of(grant)))
+            if first is not None:
+                await connection.execute(self._engines.insert(REFRESH_TOKENS).values(columns_of(first)))
+            return None
+
+        return await self._engines.in_turn(f"authorization code {code.id}", in_transaction)
+
+    async def insert(self, grant: AccessGrant) -> None:
+        """Store a grant without a code: one that no person was asked for."""
+        await self._engines.change(self._engines.insert(ACCESS_GRANTS).values(columns_of(grant)))
+
+    async def find(self, grant_id: str) -> AccessGrant | None:
+        """The grant, alive or not."""
+        rows = await self._engines.rows(select(ACCESS_GRANTS).where(_grants.id == grant_id))
+        return record_of(AccessGrant, rows[0]) if rows else None
+
+    async def list_live(self, principal: Principal, now: datetime) -> list[AccessGrant]:
+        """The person's grants that are alive, the newest first."""
+        live = (belongs_to(ACCESS_GRANTS, principal), _grants.revoked_at.is_(None), _grants.expires_at > now)
+        rows = await self._engines.rows(
+            select(ACCESS_GRANTS).where(*live).order_by(_grants.created_at.desc(), _grants.id)
+        )
+        return [record_of(AccessGrant, row) for row in rows]
+
+    async def revoke(self, grant_id: str, now: datetime) -> bool:
+        """End the grant. False if it is unknown, or was ended before."""
+        statement = update(ACCESS_GRANTS).where(_grants.id == grant_id, _grants.revoked_at.is_(None))
+        return await self._engines.change(statement.values(revoked_at=now)) == 1
+
+    async def find_refresh(self, digest: str) -> RefreshToken | None:
+        """The refresh token, replaced or not, expired or not."""
+        rows = await self._engines.rows(select(REFRESH_TOKENS).where(_refresh.id == digest))
+        return record_of(RefreshToken, rows[0]) if rows else None
+
+    async def rotate(self, token: RefreshToken, successor: RefreshToken, grace: timedelta) -> str | Spent:
+        """Exchange a token for its successor; the digest of what it was exchanged for, now or before.
+
+        One that has been exchanged is answered with the same successor until that has been used itself, and for the
+        length of `grace` at least: a client whose answer was lost, or that runs several times over, is not a thief.
+        After that the grant is revoked: REUSED. `successor.created_at` is the time.
+        """
+        now = successor.created_at
+
+        async def in_transaction(connection: AsyncConnection) -> str | Spent:
+            row = (await connection.execute(select(REFRESH_TOKENS).where(_refresh.id == token.id))).mappings().first()
+            if row is None:
+                return Spent.GONE
+            present = record_of(RefreshToken, row)
+            if present.replaced_at is None:
+                await connection.execute(
+                    update(REFRESH_TOKENS)
+                    .where(_refresh.id == token.id)
+                    .values(replaced_at=now, successor=successor.id)
+                )
+                await connection.execute(self._engines.insert(REFRESH_TOKENS).values(columns_of(successor)))
+                await connection.execute(update(ACCESS_GRANTS).where(_grants.id == token.grant_id).values(used_at=now))
+                return successor.id
+            used = select(_refresh.replaced_at).where(_refresh.id == present.successor)
+            is_used = (await connection.execute(used)).scalar_one_or_none() is not None
+            if present.successor is not None and (not is_used or now <= present.replaced_at + grace):
+                return present.successor
+            return await _revoke_reused(connection, token.grant_id, now)
+
+        return await self._engines.in_turn(f"access grant {token.grant_id}", in_transaction)
+
+    async def prune(self, before: datetime) -> int:
+        """Delete the codes, grants and tokens that expired before this time; how many they were."""
+        counts = [
+            await self._engines.change(delete(table).where(table.c.expires_at < before))
+            for table in (AUTHORIZATION_CODES, REFRESH_TOKENS, ACCESS_GRANTS)
+        ]
+        return sum(counts)
+
+
+async def _revoke_reused(connection: AsyncConnection, grant_id: str | None, now: datetime) -> Spent:
+    live = update(ACCESS_GRANTS).where(_grants.id == grant_id, _grants.revoked_at.is_(None))
+    revoked = await connection.execute(live.values(revoked_at=now))
+    return Spent.REUSED if revoked.rowcount == 1 else Spent.GONE
