@@ -64,8 +64,8 @@ def _check_public_url(url: str) -> None:
         raise SettingsError(f"[server] public_url is {url!r}: write it in full, such as https://gateway.example.com.")
     if parts.scheme != "https" and not is_loopback(host):
         raise SettingsError(
-            f"[server] public_url is {url}, without https: everybody between here and there could read people's tokens. "
-            "Put a proxy with a certificate in front, and write https://."
+            f"[server] public_url is {url}, without https: everybody between here and there could read people's "
+            "tokens. Put a proxy with a certificate in front, and write https://."
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise SettingsError(

@@ -30,7 +30,7 @@ from gateway.surfaces.instance import Instance
 from gateway.surfaces.server import Server, server_config
 from gateway.surfaces.sockets import listening_socket
 from gateway.surfaces.web.health import Health
-from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
+from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, VISITOR_PATHS, WebPages
 from gateway.types import Permission
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
     doors = Doors(
         program=_MCP_PATHS,
         browser=BROWSER_PATHS,
+        visitor=VISITOR_PATHS,
         public=(*PUBLIC_PATHS, *_ATP_PATHS),
         open_to_all=protected_resource.PATHS if resource else (),
     )
@@ -68,7 +69,7 @@ def pages_app(gateway: Gateway, accounts: Accounts, base_url: str) -> ASGIApp:
     """The pages and health, for a listener that is reached as `base_url`."""
     port = int(base_url.rpartition(":")[2])
     routes = _page_routes(gateway, accounts, base_url, None)
-    doors = Doors(browser=BROWSER_PATHS, public=PUBLIC_PATHS)
+    doors = Doors(browser=BROWSER_PATHS, visitor=VISITOR_PATHS, public=PUBLIC_PATHS)
     return Edge(application(routes), gateway.authenticator, doors, Addresses.of(base_url, "127.0.0.1", port))
 
 

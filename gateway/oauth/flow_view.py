@@ -29,6 +29,7 @@ class FlowView:
     """`account` is the one that is wanted again, None where any will do; `connected` the one that was connected.
 
     `withheld` are scopes that were asked for and not granted: before, while the flow is pending; in it, once it ended.
+    `app_user` is the id that the asking app has for the person, where it alone knows them; None for everybody else.
     """
 
     id: str
@@ -47,6 +48,7 @@ class FlowView:
     account: str | None = None
     connected: str | None = None
     withheld: tuple[str, ...] = ()
+    app_user: str | None = None
 
     @property
     def is_own_wish(self) -> bool:
@@ -92,6 +94,7 @@ def view_of(  # noqa: PLR0917 - together they are the view
         account=_called(wanted),
         connected=_called(connected),
         withheld=tuple(sorted(withheld)),
+        app_user=flow.principal.subject if flow.principal.app else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Flows: a consent from our own link to a Connection.
 
     begin     a call needs an account: a row, and a link to our page that is worthless without its owner's sign-in
+    admit     in whose name a browser may go on; an app's user has no sign-in here, see `visits`
     describe  what the page shows
     start     the person pressed Connect: this browser gets a token, and goes to the provider with a state
     complete  the provider sent the browser back: same person, same browser, right state, once
@@ -16,12 +17,12 @@ the right browser can still finish.
 A flow may be about one account: to renew a connection, or to add another. Whatever account the person consents with,
 its own row is written and no other; where that is not the one that was wanted, page and agent say so.
 
-Below: consent, grants, store, audit. Above: broker, the pages. Source: RFC 9700 sections 4.4 and 4.7.
+Below: consent, visits, flow_ends, grants, store, audit. Above: broker, the pages.
+Source: RFC 9700 sections 4.4 and 4.7.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,15 +30,17 @@ from datetime import datetime, timedelta
 
 from gateway.audit import AuditLog
 from gateway.clock import Clock
-from gateway.errors import FlowError, FlowNotFoundError, GatewayError, WrongBrowserError
+from gateway.errors import FlowError, GatewayError, WrongBrowserError
 from gateway.oauth.apps import Apps
 from gateway.oauth.consent import DECLINED, Consent, check_issuer, digest, redirect_error
 from gateway.oauth.detached import Detached
+from gateway.oauth.flow_ends import FlowEnds
 from gateway.oauth.flow_view import FlowView, view_of
 from gateway.oauth.grants import Grants
 from gateway.oauth.identity import Account
 from gateway.oauth.redirect import redirect_variables
 from gateway.oauth.typed import read_typed, read_variables
+from gateway.oauth.visits import may_enter, not_found
 from gateway.providers.provider import Variable
 from gateway.secret import Secret
 from gateway.store.flow_rows import FlowRows
@@ -46,7 +49,6 @@ from gateway.types import Connection, CredentialKind, Flow, FlowStatus, Principa
 LIFE = timedelta(minutes=10)
 _WORTH_REUSING = timedelta(minutes=3)
 _KEPT_FOR = timedelta(days=1)
-_POLL = 1.0  # seconds between looks at the row, for a flow that another process may end
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Flows:
         self._clock = clock
         self._base_url = base_url
         self._detached = Detached()
-        self._ended: dict[str, asyncio.Event] = {}
+        self._ends = FlowEnds(rows, clock)
 
     async def begin(
         self,
@@ -120,7 +122,7 @@ class Flows:
             variables=reconnects.variables if reconnects else variables or {},
         )
         found = await self._rows.find_pending(flow, now)
-        if found and found.expires_at - now > _WORTH_REUSING and (not variables or found.variables == variables):
+        if found and _is_worth_reusing(found, now) and (not variables or found.variables == variables):
             return found
         await self.prune()
         await self._rows.put(flow)
@@ -128,7 +130,10 @@ class Flows:
         return flow
 
     async def url(self, flow: Flow) -> str:
-        """The link to our page. It may travel through chats and logs: it opens nothing without the person's sign-in."""
+        """The link to our page. It may travel through chats and logs: it opens nothing without the person's sign-in.
+
+        But for an app's user, to whom alone the app should give it.
+        """
         return f"{await self._base_url()}/connect/{flow.id}"
 
     async def connections_url(self) -> str:
@@ -149,6 +154,17 @@ class Flows:
         mine, theirs = (each.account_name for each in (wanted, other))
         return f"The last link connected {theirs}, which is kept as an account of its own; {mine} is the one needed. "
 
+    async def admit(self, flow_id: str, visitor: Principal | None, browser_token: str | None) -> Principal:
+        """In whose name this browser may go on with the flow. FlowNotFoundError where it may not.
+
+        `visitor` is who is signed in there, `browser_token` what tells it from every other browser; None: nobody, and
+        nothing yet.
+        """
+        flow = await self._rows.find(flow_id)
+        if flow is None or flow.expires_at <= self._clock.now() or not may_enter(flow, visitor, browser_token):
+            raise not_found()
+        return flow.principal
+
     async def describe(self, flow_id: str, principal: Principal) -> FlowView:
         """What the page shows, also after the flow has ended. FlowNotFoundError."""
         flow = await self._get(flow_id, principal)
@@ -162,20 +178,29 @@ class Flows:
             await self._grants.find(principal, flow.connection_id) if flow.connection_id else None,
         )
 
-    async def start(self, flow_id: str, principal: Principal, variables: Mapping[str, str] | None = None) -> Started:
+    async def start(
+        self,
+        flow_id: str,
+        principal: Principal,
+        variables: Mapping[str, str] | None = None,
+        *,
+        browser_token: str | None = None,
+    ) -> Started:
         """The person pressed Connect. Pressing again makes the former state and browser token worthless.
 
-        `variables` is what they filled in. FieldError where a field will not do: the flow stays open.
+        `variables` is what they filled in. FieldError where a field will not do: the flow stays open. An app's user
+        goes on in the browser of `browser_token`, here as in `submit_key` and `decline`, and in no other.
         """
         flow = await self._get(flow_id, principal)
         if flow.kind is not CredentialKind.OAUTH2:
             raise FlowError("This connection takes an API key or a password. Enter it on the page.")
         flow = replace(flow, variables=self._filled_in(flow, variables))
+        kept = await self._keep_for(flow, browser_token)
         app = await self._apps.get(flow.provider, tenant=flow.principal.tenant, variables=flow.variables)
         redirect_uri = app.redirect_uri or f"{await self._base_url()}/oauth/callback/{flow.provider}"
         wanted = await self._grants.find(principal, flow.reconnects) if flow.reconnects else None
         departure = await self._consent.depart(app, flow, redirect_uri, wanted)
-        browser, now = Secret(secrets.token_urlsafe(32)), self._clock.now()
+        browser, now = kept or Secret(secrets.token_urlsafe(32)), self._clock.now()
         begun = await self._rows.begin(
             flow.id,
             redirect_uri=redirect_uri,
@@ -186,12 +211,12 @@ class Flows:
             now=now,
         )
         if not begun:
-            raise _not_found()
+            raise not_found()
         self._record(flow, "flow.started", "pending")
         return Started(departure.authorization_url, browser, int((flow.expires_at - now).total_seconds()))
 
     async def complete(
-        self, provider_id: str, query: Mapping[str, str], browser_token: str | None, principal: Principal
+        self, provider_id: str, query: Mapping[str, str], browser_token: str | None, visitor: Principal | None
     ) -> Flow:
         """The provider sent a browser back. The flow, connected or declined.
 
@@ -200,9 +225,13 @@ class Flows:
         """
         state = query.get("state")
         if not state:
-            raise _not_found()
+            raise not_found()
         asked = digest(state), provider_id, self._clock.now()
         browser_hash = digest(browser_token) if browser_token else ""
+        begun = await self._rows.find_state(*asked)
+        principal = begun.principal if begun and begun.principal.app else visitor
+        if begun is None or principal is None or not begun.principal.same_person(principal):
+            raise not_found()
         flow = await self._rows.consume_state(*asked, principal=principal, browser_hash=browser_hash)
         if flow is None:
             raise await self._refusal(*asked, principal=principal)
@@ -213,7 +242,7 @@ class Flows:
         """Why a callback used up nothing. Only the person whose flow it is learns that the browser is the wrong one."""
         flow = await self._rows.find_state(state_hash, provider, now)
         if flow is None or not flow.principal.same_person(principal):
-            return _not_found()
+            return not_found()
         self._record(flow, "connection.refused", WrongBrowserError.code)
         return WrongBrowserError(
             "This is not the browser in which Connect was pressed, so nothing was connected. "
@@ -234,7 +263,7 @@ class Flows:
                 raise FlowError(_redirect_sentence(app.provider.name, error, app.provider.notes))
             return await self._end_connected(flow, await self._consent.arrive(app, flow, query))
         except GatewayError as error:
-            await self._end(flow, FlowStatus.FAILED, failure=error.message)
+            await self._ends.end(flow, FlowStatus.FAILED, failure=error.message)
             self._record(flow, "connection.failed", error.code)
             raise
 
@@ -246,6 +275,7 @@ class Flows:
         *,
         username: str | None = None,
         variables: Mapping[str, str] | None = None,
+        browser_token: str | None = None,
     ) -> Flow:
         """Keep an API key, or a password with its user name, that the person typed in.
 
@@ -256,6 +286,7 @@ class Flows:
             raise FlowError("This connection is made at the provider. Press Connect.")
         flow = replace(flow, variables=self._filled_in(flow, variables))
         account, tokens = read_typed(flow.kind, api_key, username)
+        await self._keep_for(flow, browser_token)
         await self._consume(flow)
         return await self._detached.run(self._keep_typed(flow, account, tokens))
 
@@ -265,7 +296,7 @@ class Flows:
                 flow.principal, flow.provider, flow.kind, account, tokens, variables=flow.variables
             )
         except GatewayError as error:
-            await self._end(flow, FlowStatus.FAILED, failure=error.message)
+            await self._ends.end(flow, FlowStatus.FAILED, failure=error.message)
             self._record(flow, "connection.failed", error.code)
             raise
         return await self._end_connected(flow, connection)
@@ -280,30 +311,15 @@ class Flows:
         hosts = self._apps.settings(flow.provider, flow.principal.tenant).allowed_hosts
         return read_variables(self._asked(flow), flow.variables if given is None else given, hosts)
 
-    async def decline(self, flow_id: str, principal: Principal) -> Flow:
+    async def decline(self, flow_id: str, principal: Principal, *, browser_token: str | None = None) -> Flow:
         """The person said no on our page."""
-        return await self._end_declined(await self._consume(await self._get(flow_id, principal)))
+        flow = await self._get(flow_id, principal)
+        await self._keep_for(flow, browser_token)
+        return await self._end_declined(await self._consume(flow))
 
     async def wait(self, flow_id: str, principal: Principal, seconds: float) -> FlowStatus:
         """How the flow ended, as soon as it has; PENDING after `seconds`. One that expires has failed."""
-        event = self._ended.setdefault(flow_id, asyncio.Event())
-        deadline = asyncio.get_running_loop().time() + seconds
-        try:
-            while True:
-                flow = await self._rows.find(flow_id)
-                if flow is None or not flow.principal.same_person(principal):
-                    raise _not_found()
-                if flow.status is not FlowStatus.PENDING:
-                    return flow.status
-                if flow.expires_at <= self._clock.now():
-                    return FlowStatus.FAILED
-                left = deadline - asyncio.get_running_loop().time()
-                if left <= 0:
-                    return FlowStatus.PENDING
-                await _wait_for(event, min(left, _POLL))
-        finally:
-            if self._ended.get(flow_id) is event:
-                del self._ended[flow_id]
+        return await self._ends.wait(flow_id, principal, seconds)
 
     async def prune(self) -> None:
         """Forget flows that ended long ago."""
@@ -316,33 +332,33 @@ class Flows:
     async def _get(self, flow_id: str, principal: Principal) -> Flow:
         flow = await self._rows.find(flow_id)
         if flow is None or not flow.principal.same_person(principal) or flow.expires_at <= self._clock.now():
-            raise _not_found()
+            raise not_found()
         return flow
+
+    async def _keep_for(self, flow: Flow, browser_token: str | None) -> Secret | None:
+        """The token, where the flow is an app's user's: from now on it is this browser's, if it was no other's."""
+        if flow.principal.app is None:
+            return None
+        if not (browser_token and await self._rows.bind(flow.id, digest(browser_token), self._clock.now())):
+            raise not_found()
+        return Secret(browser_token)
 
     async def _consume(self, flow: Flow) -> Flow:
         used = await self._rows.consume(flow.id, self._clock.now())
         if used is None:
-            raise _not_found()
+            raise not_found()
         return used
 
     async def _end_connected(self, flow: Flow, connection: Connection) -> Flow:
-        ended = await self._end(flow, FlowStatus.CONNECTED, connection_id=connection.id)
+        ended = await self._ends.end(flow, FlowStatus.CONNECTED, connection_id=connection.id)
         action = "connection.created" if connection.version == 1 else "connection.replaced"
         self._record(flow, action, "done", account=connection.account_name)
         return ended
 
     async def _end_declined(self, flow: Flow) -> Flow:
-        ended = await self._end(flow, FlowStatus.DECLINED)
+        ended = await self._ends.end(flow, FlowStatus.DECLINED)
         self._record(flow, "connection.declined", "declined")
         return ended
-
-    async def _end(
-        self, flow: Flow, status: FlowStatus, *, failure: str | None = None, connection_id: str | None = None
-    ) -> Flow:
-        await self._rows.finish(flow.id, status, failure=failure, connection_id=connection_id)
-        if event := self._ended.get(flow.id):
-            event.set()
-        return await self._rows.find(flow.id) or flow
 
     def _record(self, flow: Flow, action: str, outcome: str, *, account: str | None = None) -> None:
         self._audit.record(
@@ -356,18 +372,12 @@ class Flows:
         )
 
 
-async def _wait_for(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
+def _is_worth_reusing(flow: Flow, now: datetime) -> bool:
+    """Whether there is time left to use it, and any browser of the person's still may."""
+    is_kept = flow.principal.app is not None and flow.browser_hash is not None
+    return flow.expires_at - now > _WORTH_REUSING and not is_kept
 
 
 def _redirect_sentence(name: str, error: str, notes: str) -> str:
     hint = f" {notes}" if notes else ""
     return f"{name} did not give access ({error}). Start again from the link, or ask your administrator.{hint}"
-
-
-def _not_found() -> FlowNotFoundError:
-    return FlowNotFoundError("This link is not, or no longer, valid. Call the tool again to get a new one.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from gateway.store.engine import Engines
 from gateway.store.tables import FLOWS, belongs_to, from_row, to_columns
@@ -93,6 +93,12 @@ class FlowRows:
                 variables=variables or {},
             )
         )
+        return await self._engines.change(statement) == 1
+
+    async def bind(self, flow_id: str, browser_hash: str, now: datetime) -> bool:
+        """Keep the Flow for this browser. False if another has it, or it is unknown, expired or used."""
+        free = or_(_columns.browser_hash.is_(None), _columns.browser_hash == browser_hash)
+        statement = update(FLOWS).where(_columns.id == flow_id, free, _open(now)).values(browser_hash=browser_hash)
         return await self._engines.change(statement) == 1
 
     async def consume_state(

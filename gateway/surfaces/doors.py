@@ -18,12 +18,15 @@ from gateway.errors import SettingsError
 class Entrance(StrEnum):
     """Who must be known before the route is entered.
 
+    A visitor may be: whoever is signed in is known to the route, and it decides about the others by itself.
+
     Everybody may enter both by a public and by an open door; by an open one, pages of other sites too. What is behind
     an open door takes no cookie into account and says nothing about a person who did not prove who they are.
     """
 
     PROGRAM = "program"
     BROWSER = "browser"
+    VISITOR = "visitor"
     PUBLIC = "public"
     OPEN = "open"
 
@@ -41,11 +44,13 @@ class Doors:
         *,
         program: Iterable[str] = (),
         browser: Iterable[str] = (),
+        visitor: Iterable[str] = (),
         public: Iterable[str] = (),
         open_to_all: Iterable[str] = (),
     ) -> None:
         listed = [Door(path, Entrance.PROGRAM) for path in program]
         listed += [Door(path, Entrance.BROWSER) for path in browser]
+        listed += [Door(path, Entrance.VISITOR) for path in visitor]
         listed += [Door(path, Entrance.PUBLIC) for path in public]
         listed += [Door(path, Entrance.OPEN) for path in open_to_all]
         for door in listed:

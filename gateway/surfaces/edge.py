@@ -2,9 +2,9 @@
 
 In this order: one Host header, and one of ours (400, 421); an Origin of ours, if there is one (403); a listed path
 (404); a body that is not too large (413); somebody we know (401; 503 if that cannot be told), whose token is for the
-tools (403). Then the route runs, with `principal` and `access` in `scope["state"]`, and is ended where what let a
-program in is taken back. Deny by default: a route that is
-not listed in the doors cannot be reached, whatever the application routes.
+tools (403). Then the route runs, with `principal` and `access` in `scope["state"]`, both None at a visitors' door where
+nobody is known; and it is ended where what let a program in is taken back. Deny by default: a route that is not listed
+in the doors cannot be reached, whatever the application routes.
 
 Decisions use `scope["path"]`, which the router uses too, never a URL rebuilt from headers. What a route fails to
 catch ends here, with a reference id for the caller and the rest in the log.
@@ -157,10 +157,11 @@ class Edge:
         except Exception:  # whatever an authenticator's trouble is, it lets nobody in
             log.exception("the authenticator failed; the request was refused")
             return CANNOT_TELL
-        if isinstance(found, Access) and (not by_program or TOOLS in found.scopes):
-            scope.setdefault("state", {}).update(principal=found.principal, access=found)
-            return None
-        return self._not_good(door.path, found) if by_program else NOT_AUTHENTICATED
+        access = found if isinstance(found, Access) and (not by_program or TOOLS in found.scopes) else None
+        if access is None and door.entrance is not Entrance.VISITOR:
+            return self._not_good(door.path, found) if by_program else NOT_AUTHENTICATED
+        scope.setdefault("state", {}).update(principal=access.principal if access else None, access=access)
+        return None
 
     def _not_good(self, door: str, found: Access | Refused | None) -> Refusal:
         if found is None:

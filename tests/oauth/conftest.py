@@ -56,6 +56,7 @@ from gateway.types import (
 from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring
 from gateway.vault.vault import Vault
+from tests.oauth.town import town  # noqa: F401 - a fixture
 
 ALICE = Principal("https://login.example.com", "alice")
 BOB = Principal("https://login.example.com", "bob")

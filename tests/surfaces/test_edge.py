@@ -33,10 +33,11 @@ from gateway.types import Access, Principal
 
 ALICE = Principal("test", "alice")
 METADATA = "https://gateway.example.com/.well-known/oauth-protected-resource/mcp"
-PATHS = ("/mcp", "/inbox/a-key-in-the-path/x", "/page", "/public")
+PATHS = ("/mcp", "/inbox/a-key-in-the-path/x", "/page", "/visit", "/public")
 DOORS = Doors(
     program=["/mcp", "/inbox/*", "/socket", "/crash", "/half", "/stream", "/slow", "/open-socket"],
     browser=["/page"],
+    visitor=["/visit"],
     public=["/public"],
     open_to_all=["/well-known"],
 )
@@ -82,7 +83,9 @@ class House:
     url: str = ""
 
     def app(self, base_url: str) -> ASGIApp:
-        routes = [Route(path, self.echo, methods=["GET", "POST"]) for path in ("/mcp", "/inbox/{key}/x", "/public")]
+        routes = [
+            Route(path, self.echo, methods=["GET", "POST"]) for path in ("/mcp", "/inbox/{key}/x", "/visit", "/public")
+        ]
         routes += [
             Route("/page", self.page),
             Route("/forgotten", self.echo),
@@ -318,6 +321,16 @@ async def test_the_route_learns_who_it_is(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/public", headers=GOOD)).json()["person"] is None
 
 
+async def test_a_visitor_enters_without_being_known_and_is_known_where_signed_in(
+    house: House, client: httpx2.AsyncClient
+) -> None:
+    """The route then decides. What it is told is a Principal or None, never nothing at all."""
+    signed_in, stranger = await client.get("/visit", headers=GOOD), await client.get("/visit")
+
+    assert (signed_in.json()["person"], stranger.json()["person"]) == ("alice", None)
+    assert house.entered == ["/visit"] * 2
+
+
 @pytest.mark.parametrize(
     "failure",
     [RuntimeError, ValueError, KeyError, PermissionError, TimeoutError, StopIteration, StoreUnavailableError],
@@ -326,7 +339,7 @@ async def test_an_authenticator_that_fails_lets_nobody_in(
     house: House, client: httpx2.AsyncClient, failure: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     house.gatekeeper.failure = failure("boom")
-    for path in ("/mcp", "/page"):
+    for path in ("/mcp", "/page", "/visit"):
         answer = await client.get(path, headers=GOOD)
         assert answer.status_code == 503
         assert "boom" not in answer.text

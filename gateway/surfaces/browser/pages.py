@@ -75,7 +75,9 @@ class Pages:
     def _render(
         self, request: Request, template: str, status: int, headers: Mapping[str, str], values: Mapping[str, Any]
     ) -> HTMLResponse:
-        context = {"root": request.scope.get("root_path", ""), "person": principal_of(request).subject, **values}
+        visitor = visitor_of(request)
+        person = visitor.subject if visitor else None
+        context = {"root": request.scope.get("root_path", ""), "person": person, **values}
         return HTMLResponse(self._environment.get_template(template).render(context), status, headers)
 
 
@@ -83,3 +85,9 @@ def principal_of(request: Request) -> Principal:
     """Who sits at the browser: the edge has made sure of it."""
     principal: Principal = request.scope["state"]["principal"]
     return principal
+
+
+def visitor_of(request: Request) -> Principal | None:
+    """Who sits at the browser, where the edge let anybody in; None for one whom we do not know."""
+    visitor: Principal | None = request.scope["state"]["principal"]
+    return visitor

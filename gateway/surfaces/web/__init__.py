@@ -1,6 +1,6 @@
 """What a person sees in their browser: the connect page, my connections, the front page.
 
 Server-rendered, works without JavaScript, nothing from third parties. Above: the app, which puts `WebPages.routes()`
-behind the edge with `BROWSER_PATHS` and `PUBLIC_PATHS`. Below: flows and connections, by the protocols each module
-names; `gateway.surfaces.browser`, what all pages share. Never imports store, vault or another surface.
+behind the edge with the paths that `web_pages` lists. Below: flows and connections, by the protocols each module names;
+`gateway.surfaces.browser`, what all pages share. Never imports store, vault or another surface.
 """

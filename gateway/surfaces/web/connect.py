@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import Request
@@ -28,7 +28,7 @@ from gateway.errors import FieldError, FlowError, FlowNotFoundError, ProviderErr
 from gateway.secret import Secret
 from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
-from gateway.surfaces.browser.pages import Pages, principal_of
+from gateway.surfaces.browser.pages import Pages, visitor_of
 from gateway.surfaces.web.problems import explained
 from gateway.surfaces.web.return_url import return_location
 from gateway.types import CredentialKind, Flow, FlowStatus, Principal
@@ -84,6 +84,8 @@ class FlowView(Protocol):
     def is_own_wish(self) -> bool: ...
     @property
     def is_mistaken(self) -> bool: ...
+    @property
+    def app_user(self) -> str | None: ...
 
 
 class Started(Protocol):
@@ -100,12 +102,18 @@ class Started(Protocol):
 class Flows(Protocol):
     """Consents in progress. Each raises FlowNotFoundError for an unknown, expired or foreign flow alike."""
 
+    async def admit(self, flow_id: str, visitor: Principal | None, browser_token: str | None) -> Principal: ...
     async def describe(self, flow_id: str, principal: Principal) -> FlowView: ...
     async def start(
-        self, flow_id: str, principal: Principal, variables: Mapping[str, str] | None = None
+        self,
+        flow_id: str,
+        principal: Principal,
+        variables: Mapping[str, str] | None = None,
+        *,
+        browser_token: str | None = None,
     ) -> Started: ...
     async def complete(
-        self, provider_id: str, query: Mapping[str, str], browser_token: str | None, principal: Principal
+        self, provider_id: str, query: Mapping[str, str], browser_token: str | None, visitor: Principal | None
     ) -> Flow: ...
     async def submit_key(
         self,
@@ -115,8 +123,9 @@ class Flows(Protocol):
         *,
         username: str | None = None,
         variables: Mapping[str, str] | None = None,
+        browser_token: str | None = None,
     ) -> Flow: ...
-    async def decline(self, flow_id: str, principal: Principal) -> Flow: ...
+    async def decline(self, flow_id: str, principal: Principal, *, browser_token: str | None = None) -> Flow: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,21 @@ class Trouble:
 
     field: str | None
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A browser that may go on with a flow, in a person's name."""
+
+    flow_id: str
+    person: Principal
+    browser_token: str | None
+    view: FlowView
+
+    @property
+    def signed_in(self) -> str | None:
+        """Whom the page names as being signed in; an app's user is not."""
+        return None if self.person.app else self.person.subject
 
 
 class ConnectPages:
@@ -146,27 +170,28 @@ class ConnectPages:
         return await (self._connect(request) if request.method == "POST" else self._show(request))
 
     async def _show(self, request: Request) -> Response:
-        view = await self._describe(request)
-        if view.status is not FlowStatus.PENDING:
-            return self._ended(request, view)
-        return self._ask(request, view)
+        visit = await self._visit(request)
+        if visit.view.status is not FlowStatus.PENDING:
+            return self._ended(request, visit)
+        return self._ask(request, visit)
 
     async def _connect(self, request: Request) -> Response:
+        visit = await self._visit(request)
         async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-            if not self._guard.is_ours(request, form.get(FIELD)):
+            if not self._guard.is_ours(request, visit.person, form.get(FIELD)):
                 return FORM_EXPIRED.answer(request)
-            view = await self._describe(request)
-            if view.status is not FlowStatus.PENDING:
-                return _redirect(_done_path(request, request.path_params["flow"]))
+            if visit.view.status is not FlowStatus.PENDING:
+                return _redirect(_done_path(request, visit.flow_id))
             typed = {name: value for name, value in form.items() if isinstance(value, str)}
         try:
-            if view.kind is CredentialKind.OAUTH2:
-                return await self._leave_for_provider(request, _variables(view, typed))
-            return await self._submit(request, view, typed)
+            if visit.view.kind is CredentialKind.OAUTH2:
+                return await self._leave_for_provider(visit, _variables(visit.view, typed))
+            return await self._submit(request, visit, typed)
         except FieldError as error:
-            return self._ask_again(request, view, typed, error)
+            return self._ask_again(request, visit, typed, error)
 
-    async def _submit(self, request: Request, view: FlowView, typed: Mapping[str, str]) -> Response:
+    async def _submit(self, request: Request, visit: Visit, typed: Mapping[str, str]) -> Response:
+        view = visit.view
         is_key = view.kind is CredentialKind.API_KEY
         secret, name = typed.get("api_key" if is_key else "password", ""), "api_key" if is_key else "password"
         if not secret.strip():
@@ -175,24 +200,25 @@ class ConnectPages:
             raise FieldError(name, "That does not look right. Copy it once more and paste it here.")
         try:
             flow = await self._flows.submit_key(
-                request.path_params["flow"],
-                principal_of(request),
+                visit.flow_id,
+                visit.person,
                 Secret(secret.strip() if is_key else secret),
                 username=None if is_key else typed.get("username", ""),
                 variables=_variables(view, typed),
+                browser_token=visit.browser_token,
             )
             response = self._onward(request, flow)
         except (FlowNotFoundError, FieldError):
             raise
         except (FlowError, ProviderError) as error:
-            response = self._ask(request, view, Trouble(name, error.message), wire(error).http)
+            response = self._ask(request, visit, Trouble(name, error.message), wire(error).http)
         self._end_page(response)
         return response
 
-    def _ask_again(self, request: Request, view: FlowView, typed: Mapping[str, str], error: FieldError) -> Response:
+    def _ask_again(self, request: Request, visit: Visit, typed: Mapping[str, str], error: FieldError) -> Response:
         """The page with what was typed, but for secrets, and the sentence at its field."""
         kept = {name: value for name, value in typed.items() if name not in _SECRETS}
-        response = self._ask(request, view, Trouble(error.field, error.message), wire(error).http, kept)
+        response = self._ask(request, visit, Trouble(error.field, error.message), wire(error).http, kept)
         if _SECRETS & typed.keys():
             self._end_page(response)
         return response
@@ -204,18 +230,20 @@ class ConnectPages:
         """
         self._cookies.put(response, "typed", secrets.token_urlsafe(8), 1)
 
-    async def _leave_for_provider(self, request: Request, variables: Mapping[str, str]) -> Response:
-        started = await self._flows.start(request.path_params["flow"], principal_of(request), variables)
+    async def _leave_for_provider(self, visit: Visit, variables: Mapping[str, str]) -> Response:
+        started = await self._flows.start(visit.flow_id, visit.person, variables, browser_token=visit.browser_token)
         response = _redirect(started.authorization_url)
         state = parse_qs(urlsplit(started.authorization_url).query).get("state", [""])[0]
         self._cookies.put(response, _cookie_name(state), started.browser_token.reveal(), started.max_age)
         return response
 
     async def _decline(self, request: Request) -> Response:
+        visit = await self._visit(request)
         async with request.form(max_files=0, max_fields=8) as form:
-            if not self._guard.is_ours(request, form.get(FIELD)):
+            if not self._guard.is_ours(request, visit.person, form.get(FIELD)):
                 return FORM_EXPIRED.answer(request)
-        return self._onward(request, await self._flows.decline(request.path_params["flow"], principal_of(request)))
+        flow = await self._flows.decline(visit.flow_id, visit.person, browser_token=visit.browser_token)
+        return self._onward(request, flow)
 
     async def _callback(self, request: Request) -> Response:
         query = dict(request.query_params)
@@ -226,41 +254,44 @@ class ConnectPages:
         name = _cookie_name(query.get("state", ""))
         token = self._cookies.find(request, name)
         provider = request.path_params["provider"]
-        flow = await self._flows.complete(provider, query, token, principal_of(request))
+        flow = await self._flows.complete(provider, query, token, visitor_of(request))
         response = self._onward(request, flow)
         self._cookies.drop(response, name)
         return response
 
     async def _done(self, request: Request) -> Response:
-        view = await self._describe(request)
-        if view.status is FlowStatus.PENDING:
-            return _redirect(f"{request.scope.get('root_path', '')}/connect/{request.path_params['flow']}")
-        return self._ended(request, view)
+        visit = await self._visit(request)
+        if visit.view.status is FlowStatus.PENDING:
+            return _redirect(f"{request.scope.get('root_path', '')}/connect/{visit.flow_id}")
+        return self._ended(request, visit)
 
-    async def _describe(self, request: Request) -> FlowView:
-        return await self._flows.describe(request.path_params["flow"], principal_of(request))
+    async def _visit(self, request: Request) -> Visit:
+        flow_id, browser_token = request.path_params["flow"], self._guard.browser_token(request)
+        person = await self._flows.admit(flow_id, visitor_of(request), browser_token)
+        return Visit(flow_id, person, browser_token, await self._flows.describe(flow_id, person))
 
     def _ask(
         self,
         request: Request,
-        view: FlowView,
+        visit: Visit,
         trouble: Trouble | None = None,
         status: int = 200,
         typed: Mapping[str, str] | None = None,
     ) -> Response:
-        cookie, token = self._guard.token(request)
-        values = {"flow": view, "flow_id": request.path_params["flow"], "form_token": token, "trouble": trouble}
-        values |= {"typed": typed or {}, "prefix": _VARIABLE, "wanted_kind": view.kind.value}
-        leaves = view.kind is CredentialKind.OAUTH2
+        cookie, token = self._guard.token(request, visit.person)
+        values: dict[str, Any] = {"flow": visit.view, "flow_id": visit.flow_id, "form_token": token, "trouble": trouble}
+        values |= {"typed": typed or {}, "prefix": _VARIABLE, "person": visit.signed_in}
+        leaves = visit.view.kind is CredentialKind.OAUTH2
         response = self._pages.form(request, "connect.html", status, leaves=leaves, **values)
         self._guard.remember(response, cookie)
         return response
 
-    def _ended(self, request: Request, view: FlowView) -> Response:
-        return self._pages.page(request, "done.html", flow=view)
+    def _ended(self, request: Request, visit: Visit) -> Response:
+        return self._pages.page(request, "done.html", flow=visit.view, person=visit.signed_in)
 
     def _onward(self, request: Request, flow: Flow) -> Response:
-        return _redirect(return_location(flow.return_url, flow.status) or _done_path(request, flow.id))
+        back = return_location(flow.return_url, flow.status, flow.connection_id)
+        return _redirect(back or _done_path(request, flow.id))
 
 
 def _variables(view: FlowView, typed: Mapping[str, str]) -> dict[str, str]:

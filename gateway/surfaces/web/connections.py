@@ -154,7 +154,7 @@ class ConnectionPages:
         principal = principal_of(request)
         entries = await self._overview.entries(principal)
         events = await self._list_latest(principal, LATEST)
-        cookie, token = self._guard.token(request)
+        cookie, token = self._guard.token(request, principal)
         response = self._pages.form(
             request,
             "connections.html",
@@ -186,7 +186,7 @@ class ConnectionPages:
 
     async def _is_ours(self, request: Request) -> bool:
         async with request.form(max_files=0, max_fields=8) as form:
-            return self._guard.is_ours(request, form.get(FIELD))
+            return self._guard.is_ours(request, principal_of(request), form.get(FIELD))
 
     async def _disconnect(self, request: Request) -> Response:
         if not await self._is_ours(request):

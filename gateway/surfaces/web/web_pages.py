@@ -15,7 +15,9 @@ from gateway.surfaces.web.connect import ConnectPages, Flows
 from gateway.surfaces.web.connections import ConnectionPages, Connections, ListLatest, Overview
 from gateway.surfaces.web.scope_words import scope_words
 
-BROWSER_PATHS = ("/", "/connect/*", "/oauth/callback/*", "/connections", "/connections/*")
+BROWSER_PATHS = ("/", "/connections", "/connections/*")
+VISITOR_PATHS = ("/connect/*", "/oauth/callback/*")
+"""Open to people who have no sign-in here, whom an app vouches for: the pages ask whose a flow is."""
 PUBLIC_PATHS = ("/healthz", "/readyz", "/static/*")
 
 

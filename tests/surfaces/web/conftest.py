@@ -13,6 +13,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from gateway.errors import FlowError, FlowNotFoundError, GatewayError, WrongBrowserError
+from gateway.oauth.visits import may_enter
 from gateway.secret import Secret
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.application import application
@@ -21,7 +22,7 @@ from gateway.surfaces.edge import Edge
 from gateway.surfaces.instance import Instance
 from gateway.surfaces.listener import Listener
 from gateway.surfaces.web.health import Health
-from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, WebPages
+from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, VISITOR_PATHS, WebPages
 from gateway.types import Access, AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -66,6 +67,7 @@ class View:
     another: bool = False
     is_own_wish: bool = False
     is_mistaken: bool = False
+    app_user: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,25 +116,38 @@ class FakeFlows:
         self.rows[flow.id] = flow
         return flow
 
+    async def admit(self, flow_id: str, visitor: Principal | None, browser_token: str | None) -> Principal:
+        flow = self.rows.get(flow_id)
+        if flow is None or flow.expires_at <= NOW or not may_enter(flow, visitor, browser_token):
+            raise FlowNotFoundError("gone")
+        return flow.principal
+
     async def describe(self, flow_id: str, principal: Principal) -> View:
         flow = self._get(flow_id, principal)
         name = PROVIDER_NAMES.get(flow.provider, flow.provider)
         return View(
             name, flow.client, flow.tool, sorted(flow.scopes), flow.kind, flow.status, flow.failure, flow.expires_at,
-            **self.views.get(flow_id, {}),
+            app_user=flow.principal.subject if flow.principal.app else None, **self.views.get(flow_id, {}),
         )  # type: ignore[arg-type]  # fmt: skip
 
-    async def start(self, flow_id: str, principal: Principal, variables: Mapping[str, str] | None = None) -> Start:
+    async def start(
+        self,
+        flow_id: str,
+        principal: Principal,
+        variables: Mapping[str, str] | None = None,
+        *,
+        browser_token: str | None = None,
+    ) -> Start:
         flow = self._get(flow_id, principal)
         self.variables[flow_id] = variables
         if self.refusal:
             raise self.refusal
-        state, token = secrets.token_urlsafe(24), Secret(secrets.token_urlsafe(24))
+        state, token = secrets.token_urlsafe(24), Secret(self._kept(flow, browser_token) or secrets.token_urlsafe(24))
         self._put(flow, state_hash=_hash(state), browser_hash=_hash(token.reveal()))
         return Start(f"https://provider.example/authorize?client_id=us&state={state}", token)
 
     async def complete(
-        self, provider_id: str, query: Mapping[str, str], browser_token: str | None, principal: Principal
+        self, provider_id: str, query: Mapping[str, str], browser_token: str | None, visitor: Principal | None
     ) -> Flow:
         if self.refusal:
             raise self.refusal
@@ -140,13 +155,15 @@ class FakeFlows:
         flow = states.get(_hash(query.get("state", "")))
         if flow is None or flow.provider != provider_id:
             raise FlowNotFoundError("gone")
-        if flow.principal != principal or flow.browser_hash != _hash(browser_token or ""):
+        if flow.principal != (flow.principal if flow.principal.app else visitor) or flow.browser_hash != _hash(
+            browser_token or ""
+        ):
             raise WrongBrowserError("another browser")
         if query.get("error") == "access_denied":
             return self._put(flow, status=FlowStatus.DECLINED, state_hash=None)
         if "code" not in query:
             raise FlowError("HubSpot sent no code. Please start again.")
-        return self._put(flow, status=FlowStatus.CONNECTED, state_hash=None)
+        return self._put(flow, status=FlowStatus.CONNECTED, state_hash=None, connection_id="c0ffee")
 
     async def submit_key(
         self,
@@ -156,16 +173,27 @@ class FakeFlows:
         *,
         username: str | None = None,
         variables: Mapping[str, str] | None = None,
+        browser_token: str | None = None,
     ) -> Flow:
         flow = self._get(flow_id, principal)
         self.variables[flow_id] = variables
+        kept = self._kept(flow, browser_token)
         if self.refusal:
             raise self.refusal
         self.keys[flow_id] = api_key.reveal() if username is None else f"{username}:{api_key.reveal()}"
-        return self._put(flow, status=FlowStatus.CONNECTED)
+        return self._put(flow, status=FlowStatus.CONNECTED, browser_hash=kept and _hash(kept))
 
-    async def decline(self, flow_id: str, principal: Principal) -> Flow:
-        return self._put(self._get(flow_id, principal), status=FlowStatus.DECLINED)
+    async def decline(self, flow_id: str, principal: Principal, *, browser_token: str | None = None) -> Flow:
+        flow = self._get(flow_id, principal)
+        kept = self._kept(flow, browser_token)
+        return self._put(flow, status=FlowStatus.DECLINED, browser_hash=kept and _hash(kept))
+
+    def _kept(self, flow: Flow, browser_token: str | None) -> str | None:
+        if flow.principal.app is None:
+            return None
+        if browser_token is None or flow.browser_hash not in (None, _hash(browser_token)):
+            raise FlowNotFoundError("gone")
+        return browser_token
 
     def _get(self, flow_id: str, principal: Principal) -> Flow:
         flow = self.rows.get(flow_id)
@@ -297,7 +325,7 @@ class Site:
 
         inner = application([*web.routes(), *Health(is_ready, Instance(b"i" * 32)).routes()])
         port = int(base_url.rpartition(":")[2])
-        doors = Doors(browser=BROWSER_PATHS, public=PUBLIC_PATHS)
+        doors = Doors(browser=BROWSER_PATHS, visitor=VISITOR_PATHS, public=PUBLIC_PATHS)
         return Edge(inner, ByCookie(), doors, Addresses.of(base_url, "127.0.0.1", port))
 
     def browser(self, name: str | None) -> httpx2.AsyncClient:

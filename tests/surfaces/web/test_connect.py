@@ -88,11 +88,13 @@ async def test_unknown_expired_and_foreign_flows_look_the_same(site, alice, bob)
 
 
 async def test_nobody_signed_in_sees_nothing(site) -> None:
+    """As if there were no such flow: the page does not even say that it knows the link."""
     flow = site.flows.add()
     async with site.browser(None) as nobody:
-        page = await nobody.get(f"/connect/{flow.id}")
-    assert page.status_code == 401
-    assert "HubSpot" not in page.text
+        pages = [await nobody.get(f"/connect/{flow_id}") for flow_id in (flow.id, "unknown")]
+        assert (await nobody.get("/connections")).status_code == 401
+    assert [page.status_code for page in pages] == [404, 404]
+    assert pages[0].text == pages[1].text
 
 
 async def test_the_page_lets_its_form_lead_anywhere_by_https_and_other_pages_nowhere(site, alice) -> None:
@@ -300,11 +302,12 @@ async def test_what_cannot_be_a_key_is_refused_on_the_page(site, alice, key: str
 # --- back to the app that asked ---
 
 
-async def test_an_app_that_gave_a_return_url_gets_its_person_back_with_the_status_alone(site, alice) -> None:
+async def test_an_app_that_gave_a_return_url_gets_its_person_back_with_the_outcome_alone(site, alice) -> None:
     flow = site.flows.add(return_url="https://app.example.com/back?tab=1&status=forged")
     state = await leave(alice, flow)
     back = await alice.get("/oauth/callback/hubspot", params={"state": state, "code": "the-code"})
-    assert back.headers["location"] == "https://app.example.com/back?tab=1&status=connected"
+    location = "https://app.example.com/back?tab=1&status=connected&connection_id=c0ffee"
+    assert (back.status_code, back.headers["location"]) == (303, location)
 
 
 async def test_a_return_url_that_cannot_be_trusted_is_not_followed(site, alice) -> None:

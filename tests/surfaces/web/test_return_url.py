@@ -23,6 +23,15 @@ def test_an_ordinary_url_is_put_together_anew(url: str, location: str) -> None:
     assert return_location(url, FlowStatus.CONNECTED) == location
 
 
+def test_the_connection_is_named_where_there_is_one_and_nothing_of_ours_can_be_forged() -> None:
+    url = "https://app.example.com/?connection_id=forged&status=forged&connection_id=again"
+
+    assert return_location(url, FlowStatus.CONNECTED, "c1") == (
+        "https://app.example.com/?status=connected&connection_id=c1"
+    )
+    assert return_location(url, FlowStatus.DECLINED) == "https://app.example.com/?status=declined"
+
+
 @pytest.mark.parametrize(
     "url",
     [
