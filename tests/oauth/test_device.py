@@ -77,7 +77,7 @@ async def test_the_person_is_shown_the_code_and_the_address_and_ends_up_connecte
         assert (await house.credential("read")).token == "a-token"
         assert connection.requested == {"read"}
         assert await house.actions() == ["connection.created", "flow.begun"]
-        stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        stored = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir())
         assert b"the-device-code" not in stored
     polled = parse_qs(endpoint[0].requests[1].partition(b"\r\n\r\n")[2].decode())
     assert polled["device_code"] == ["the-device-code-of-this-consent"]

@@ -77,7 +77,7 @@ async def test_nothing_of_a_flow_lies_in_the_database_in_clear(house, tmp_path):
     back = await house.come_back(flow)
     await house.flows.complete("acme", back.query, back.browser, ALICE)
     credential = await house.credential()
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir())
     for value in (back.query["state"], back.query["code"], back.browser, credential.token):
         assert value.encode() not in stored
 

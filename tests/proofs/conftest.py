@@ -15,7 +15,7 @@ from tests.proofs.world import LIFE, World, place_in, registered
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Of an empty database, of the kinds that `pytest_generate_tests` chooses."""
+    """Of a database with nothing in its tables, of the kinds that `pytest_generate_tests` chooses."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

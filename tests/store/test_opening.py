@@ -30,8 +30,8 @@ def files(folder: Path) -> dict[str, int]:
     return {path.name: mode(path) for path in folder.iterdir()}
 
 
-async def test_a_new_database_can_be_read_by_its_owner_alone(tmp_path: Path, sqlite_url: str) -> None:
-    store = await Store.open(sqlite_url)
+async def test_a_new_database_can_be_read_by_its_owner_alone(tmp_path: Path, empty_sqlite_url: str) -> None:
+    store = await Store.open(empty_sqlite_url)
     await store.marks.put_if_absent("name", b"value")
 
     assert mode(tmp_path / "data") == 0o700
@@ -40,22 +40,22 @@ async def test_a_new_database_can_be_read_by_its_owner_alone(tmp_path: Path, sql
 
 
 async def test_a_database_that_others_could_read_is_closed_to_them(
-    tmp_path: Path, sqlite_url: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, empty_sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await (await Store.open(sqlite_url)).close()
+    await (await Store.open(empty_sqlite_url)).close()
     (tmp_path / "data/gateway.db").chmod(0o644)
 
     with caplog.at_level(logging.WARNING):
-        store = await Store.open(sqlite_url)
+        store = await Store.open(empty_sqlite_url)
 
     assert mode(tmp_path / "data/gateway.db") == 0o600
     assert "gateway.db could be read by others (mode 0644); it is 0600 now" in caplog.text
     await store.close()
 
 
-async def test_a_closed_database_is_one_file(tmp_path: Path, sqlite_url: str) -> None:
+async def test_a_closed_database_is_one_file(tmp_path: Path, empty_sqlite_url: str) -> None:
     """Nothing is left in the write-ahead log: the file alone is a backup."""
-    store = await Store.open(sqlite_url)
+    store = await Store.open(empty_sqlite_url)
     await store.marks.put_if_absent("name", b"value")
     await store.close()
 

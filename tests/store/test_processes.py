@@ -41,11 +41,11 @@ async def test_of_many_tasks_in_four_processes_one_gets_the_lease_one_the_flow_a
 
 
 async def test_three_processes_may_make_one_database_at_once(
-    database_url: str, contend: Callable[..., list[Any]]
+    empty_database_url: str, contend: Callable[..., list[Any]]
 ) -> None:
-    contend(3, "open", database_url)
+    contend(3, "open", empty_database_url)
 
-    store = await Store.open(database_url)
+    store = await Store.open(empty_database_url)
     assert await store.connections.list_all(ANNA) == []
     await store.close()
 

@@ -36,10 +36,10 @@ def execute(url: str, statement: str) -> None:
             connection.execute(statement)  # type: ignore[call-overload]
 
 
-async def test_the_revisions_add_up_to_the_tables(database_url: str) -> None:
-    await (await Store.open(database_url)).close()
+async def test_the_revisions_add_up_to_the_tables(empty_database_url: str) -> None:
+    await (await Store.open(empty_database_url)).close()
 
-    url = make_url(database_url)
+    url = make_url(empty_database_url)
     driver = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}[url.drivername]
     engine = create_engine(url.set(drivername=driver), poolclass=NullPool)
     with engine.connect() as connection:
@@ -62,38 +62,38 @@ def test_the_revisions_are_in_the_wheel() -> None:
     assert "gateway/store/migrations/versions/r0001_first_tables.py" in files
 
 
-async def test_a_database_of_a_newer_version_is_left_alone_and_the_error_says_so(database_url: str) -> None:
-    await (await Store.open(database_url)).close()
-    execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+async def test_a_database_of_a_newer_version_is_left_alone_and_the_error_says_so(empty_database_url: str) -> None:
+    await (await Store.open(empty_database_url)).close()
+    execute(empty_database_url, "UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(SettingsError, match=r"revision 9999.*Upgrade atp-gateway"):
-        await Store.open(database_url)
+        await Store.open(empty_database_url)
 
 
-async def test_what_was_stored_is_there_when_the_database_is_opened_again(database_url: str) -> None:
-    store = await Store.open(database_url)
+async def test_what_was_stored_is_there_when_the_database_is_opened_again(empty_database_url: str) -> None:
+    store = await Store.open(empty_database_url)
     await store.marks.put_if_absent("kept", b"value")
     await store.close()
 
-    again = await Store.open(database_url)
+    again = await Store.open(empty_database_url)
     assert await again.marks.find("kept") == b"value"
     await again.close()
 
 
-async def test_a_migration_that_was_cut_short_is_begun_again(database_url: str) -> None:
+async def test_a_migration_that_was_cut_short_is_begun_again(empty_database_url: str) -> None:
     """Alembic's own table is there, empty, as after a crash of a tool that does not use transactions."""
-    if database_url.startswith("sqlite"):
-        Path(database_url.removeprefix("sqlite:///")).parent.mkdir()
-    execute(database_url, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    if empty_database_url.startswith("sqlite"):
+        Path(empty_database_url.removeprefix("sqlite:///")).parent.mkdir()
+    execute(empty_database_url, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
 
-    store = await Store.open(database_url)
+    store = await Store.open(empty_database_url)
     assert await store.marks.find("any") is None
     await store.close()
 
 
 async def test_opening_a_database_that_is_up_to_date_does_not_load_alembic(
-    sqlite_url: str, contend: Callable[..., list[Any]]
+    empty_sqlite_url: str, contend: Callable[..., list[Any]]
 ) -> None:
     """It would double the time that a laptop's gateway takes to start."""
-    assert contend(1, "open", sqlite_url) == [True]
-    assert contend(1, "open", sqlite_url) == [False]
+    assert contend(1, "open", empty_sqlite_url) == [True]
+    assert contend(1, "open", empty_sqlite_url) == [False]
