@@ -64,6 +64,9 @@ class VaultKey:
 class Toolkits:
     load: tuple[str, ...] = setting(tuple, "Toolkits to load: .py files, folders, dotted modules.")
     strict: bool = setting(False, "Refuse to start when a toolkit is broken, instead of going on without it.")
+    review: bool = setting(
+        False, "Keep what a toolkit from afar says anew of its tools waiting, until `atp-gateway toolkits approve`."
+    )
     isolation: tuple[str, ...] = setting(
         lambda: ("inline",),
         "inline; process: each toolkit runs in processes of its own; or the names of those that do.",

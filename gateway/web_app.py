@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -35,6 +36,8 @@ from gateway.types import Permission
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
+    from gateway.remote.registration import Registration
+    from gateway.remote.remote_toolkits import RemoteToolkits
     from gateway.surfaces.atp.keys import AppKeys
 
 _MCP_PATHS = ("/mcp", "/sse", "/messages/")
@@ -45,7 +48,8 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
     """Everything: MCP, the pages, health, and the ATP surface, for which keys may be made at any time."""
     addresses = Addresses.of(gateway.base_url, host, port)
     mcp = gateway.mcp(accounts.vault.derive("request-state")).http(addresses.hosts, addresses.origins)
-    atp = _atp_routes(gateway, accounts)
+    afar = from_afar(gateway, accounts)
+    atp = [*_atp_routes(gateway, accounts), *afar.routes]
     pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp")
     resource = entry.resource
     routes = [*mcp.routes, *pages, *atp, *(resource.routes() if resource else ())]
@@ -53,12 +57,15 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
         program=_MCP_PATHS,
         browser=BROWSER_PATHS,
         visitor=VISITOR_PATHS,
-        public=(*PUBLIC_PATHS, *_ATP_PATHS),
+        public=(*PUBLIC_PATHS, *_ATP_PATHS, *afar.paths),
         open_to_all=protected_resource.PATHS if resource else (),
     )
 
-    def lifespan(_: Starlette) -> AbstractAsyncContextManager[None]:
-        return mcp.lifespan()
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with mcp.lifespan():
+            yield
+        await afar.close()
 
     app = application(routes, lifespan)
     logs = gateway.settings.log.requests
@@ -119,6 +126,46 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
     executor = Executor(gateway.registry, gateway.policy, AppCredentials(accounts.broker), gateway.audit)
     tasks = Tasks(executor, toolkits, users, accounts.choice)
     return list(app_routes(_app_keys(gateway, accounts), consents, tasks, toolkits))
+
+
+@dataclass(frozen=True, slots=True)
+class FromAfar:
+    """The ways in for toolkits from afar."""
+
+    routes: Sequence[BaseRoute]
+    paths: Sequence[str]
+    registration: Registration
+    toolkits: RemoteToolkits
+
+    async def close(self) -> None:
+        await self.registration.close()
+        await self.toolkits.close()
+
+
+def from_afar(gateway: Gateway, accounts: Accounts) -> FromAfar:
+    """Wire what toolkits from afar need. Their keys may be made at any time."""
+    from gateway.remote.registration import Registration
+    from gateway.remote.remote_toolkits import RemoteToolkits
+    from gateway.surfaces.atp.toolkit_inbox import ToolkitInbox
+    from gateway.surfaces.atp.toolkit_keys import ToolkitKeys
+    from gateway.surfaces.atp.toolkit_requests import ToolkitRequests
+    from gateway.surfaces.atp.toolkit_routes import TOOLKIT_PATHS, toolkit_routes
+    from gateway.surfaces.atp.toolkit_socket import ToolkitSockets
+
+    rows, keys = accounts.store.remote, ToolkitKeys(accounts.keys)
+    toolkits = RemoteToolkits(rows, gateway.registry)
+    registration = Registration(
+        rows,
+        toolkits,
+        gateway.registry,
+        audit=gateway.audit,
+        clock=accounts.clock,
+        review=gateway.settings.toolkits.review,
+    )
+    routes = toolkit_routes(
+        ToolkitRequests(keys, registration), ToolkitInbox(keys, toolkits), ToolkitSockets(keys, toolkits)
+    )
+    return FromAfar(routes, TOOLKIT_PATHS, registration, toolkits)
 
 
 def _app_keys(gateway: Gateway, accounts: Accounts) -> AppKeys:

@@ -30,7 +30,8 @@ def command(
 ) -> None:
     """Serve toolkits over HTTP: Streamable HTTP at /mcp, HTTP+SSE at /sse, and the pages for people.
 
-    TOOLKIT is a path to a .py file, a folder, or a dotted module; without any, those of [toolkits] load.
+    TOOLKIT is a path to a .py file, a folder, or a dotted module; without any, those of [toolkits] load. Toolkits from
+    afar connect with a key of their own: atp-gateway keys create toolkit NAME
     """
     import anyio
 
@@ -41,7 +42,7 @@ def command(
     from gateway import app
 
     async def run() -> None:
-        async with app.serving(settings, options.named(toolkits, settings), handle_signals=True) as gateway:
+        async with app.serving(settings, toolkits or settings.toolkits.load, handle_signals=True) as gateway:
             options.report(gateway.loaded)
             count = len(gateway.registry.tools())
             click.secho(f"{count} tool{'s' * (count != 1)} at {gateway.base_url}/mcp", fg="green", err=True)

@@ -89,11 +89,9 @@ class RemoteToolkit:
         )
 
     def close(self) -> None:
-        """Take its tools away."""
-        self._until = 0.0
+        """Do nothing any more. The tools stay in the registry."""
         if self._fading is not None:
             self._fading.cancel()
-        self._put([])
 
     def _show(self) -> None:
         here = self.workers.present or asyncio.get_running_loop().time() < self._until

@@ -56,7 +56,7 @@ class RemoteToolkits:
             toolkit.know(await self._rows.list_tools(toolkit.tenant, toolkit.name))
 
     async def close(self) -> None:
-        """Take all their tools away."""
+        """Look for changes no longer."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)

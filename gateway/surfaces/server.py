@@ -5,7 +5,8 @@ request to arrive: here its headers have `HEADER_SECONDS` and its body `BODY_SEC
 whoever counts milliseconds at the start imports it late. Above: the listener, the app.
 
 A WebSocket is pinged, but nobody is cut off for a pong that does not come: the ATP SDK runs a tool in the thread that
-would answer, and uvicorn does not read while the application does not. Who is really gone, TCP finds out.
+would answer, and uvicorn does not read while the application does not. Who is really gone, TCP finds out; a route that
+wants to know sooner asks (`probing`).
 
 Source: uvicorn, "Settings"; RFC 9112 section 9.5 (closing after a time-out), RFC 9110 section 15.5.9 (408); RFC 6455
 section 5.5; tcp(7), TCP_USER_TIMEOUT.
@@ -25,10 +26,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.surfaces.probing import ProbingProtocol
+
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 60.0
 HEADER_LIMIT = 64 << 10
-MESSAGE_LIMIT = 1 << 20  # one WebSocket message, in bytes; uvicorn's own default is 16 MiB
+MESSAGE_LIMIT = 4 << 20  # one WebSocket message, in bytes: the largest result of a tool, with every letter escaped
 GRACE_SECONDS = 2
 PING_SECONDS = 20.0
 SILENCE_MILLISECONDS = 60_000  # without an acknowledgement from the other side's kernel
@@ -52,6 +55,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
+        self.access_log = False  # uvicorn turns it on again for whoever has put a handler on its logger
         self._deadline: asyncio.TimerHandle | None = None
         self._header_bytes: int | None = 0  # None while no headers are being read
 
@@ -127,6 +131,7 @@ def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:
     )  # below it stand paths of WebSockets, with keys in them
     settings: dict[str, Any] = {
         "http": PatientProtocol,
+        "ws": ProbingProtocol,
         "lifespan": "on",
         "log_config": None,
         "access_log": False,

@@ -27,13 +27,13 @@ class RefusalError(Exception):
         self.code = code
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The request's body, a JSON object."""
+async def json_object(request: Request, limit: int = LARGEST_BODY) -> dict[str, Any]:
+    """The request's body, a JSON object of at most `limit` bytes."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > LARGEST_BODY:
-            raise RefusalError(413, "too_large", f"The request is larger than {LARGEST_BODY} bytes. Send less.")
+        if len(raw) > limit:
+            raise RefusalError(413, "too_large", f"The request is larger than {limit} bytes. Send less.")
     return object_in(raw, "The request's body")
 
 

@@ -23,6 +23,7 @@ from gateway.surfaces.atp.keys import ExactUrls
 from gateway.surfaces.atp.requests import RefusalError
 from gateway.surfaces.doors import Doors
 from gateway.surfaces.edge import Edge
+from gateway.surfaces.server import MESSAGE_LIMIT
 from gateway.testing.serving import listen, serving
 
 KEY, OTHERS_KEY = "app-key-7f3a9c51d2", "another-key-0123"
@@ -209,7 +210,7 @@ async def test_binary_messages_and_giant_ones_end_the_socket_with_a_code(serve: 
             assert (await line.hear())["success"] is False
             assert await line.end() == 1008
         async with line_to(house.base_url) as line:
-            await line.connection.send(json.dumps(task("r1", more="x" * (1 << 20))))
+            await line.connection.send(json.dumps(task("r1", more="x" * MESSAGE_LIMIT)))
             assert await line.end() == 1009
 
 
