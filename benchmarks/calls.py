@@ -5,6 +5,9 @@
 The gateway's tool needs an account, so each of its calls includes the person, the policy, argument validation, the
 broker, the injected token, the search of the result for it, and the audit row. Every server is alone on one core, the
 load on another; rounds are interleaved, so that a slow minute of the machine hits all alike.
+
+What `--isolation process` costs is measured beside that, on one connection: the same call, its tool in the gateway's
+process and in a worker's.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=3)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--connections", type=int, default=16)
-    options.add_argument("--only", default="", help="measure only servers whose name holds this, and the echo")
+    options.add_argument("--only", default="", help="measure only servers whose name holds this, or isolation")
     chosen = options.parse_args()
     on_core(LOAD_CORE)
     with contextlib.ExitStack() as stack:
@@ -56,11 +59,15 @@ def main() -> None:
         for name, tools in SERVERS:
             if name == "echo" or chosen.only in name:
                 subjects += subjects_of(name, tools, stack, issuer, chosen.connections)
+        for name in ISOLATION:
+            if chosen.only in "isolation":
+                subjects += subjects_of(name, 1, stack, issuer, 1)
         for number in range(chosen.rounds + 1):  # the first round warms up
             for subject in subjects:
                 measured = measure(subject.port, subject.calls, chosen.seconds if number else 0.5)
                 subject.rounds += [measured] if number else []
-    show(subjects, chosen.connections)
+    show([subject for subject in subjects if subject.name not in ISOLATION], chosen.connections)
+    show_isolation([subject for subject in subjects if subject.name in ISOLATION])
 
 
 SERVERS = [
@@ -73,13 +80,16 @@ SERVERS = [
     ("gateway", 100),
     ("gateway", 1000),
 ]
+ISOLATION = ("inline", "process")
 
 
 def subjects_of(name: str, tools: int, stack: contextlib.ExitStack, issuer: str, connections: int) -> list[Subject]:
     """Start a server; the subjects are the eras that it speaks."""
-    port = stack.enter_context(gateway(tools, issuer) if name == "gateway" else peer(name, tools))
-    if name == "gateway":
+    if name == "gateway" or name in ISOLATION:
+        port = stack.enter_context(gateway(tools, issuer, name if name in ISOLATION else "inline"))
         connect_account(port)
+    else:
+        port = stack.enter_context(peer(name, tools))
     eras = ["-"] if name == "echo" else [HANDSHAKE, MODERN]
     tool = f"greet_{tools - 1}"
     return [
@@ -142,6 +152,18 @@ def show(subjects: list[Subject], connections: int) -> None:
         share = f"{s.rate / echo:.0%}"
         cells = (s.name, s.tools, s.era, f"{s.rate:,.0f}", share, f"{s.quantile(0.5):.1f}", f"{s.quantile(0.99):.1f}")
         print("| " + " | ".join(map(str, cells)) + " |")
+
+
+def show_isolation(subjects: list[Subject]) -> None:
+    """What a call costs more when its tool runs in a worker process."""
+    for era in (HANDSHAKE, MODERN):
+        took = {subject.name: subject.quantile(0.5) for subject in subjects if subject.era == era}
+        if len(took) == len(ISOLATION):
+            inline, apart = (took[name] for name in ISOLATION)
+            print(
+                f"\n{era}, one call at a time: {inline:.2f} ms inline, {apart:.2f} ms in a worker process, "
+                f"{apart / inline:.2f} times as long"
+            )
 
 
 if __name__ == "__main__":

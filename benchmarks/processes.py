@@ -41,12 +41,14 @@ def peer(kind: str, tools: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def gateway(tools: int, issuer: str) -> Iterator[int]:
+def gateway(tools: int, issuer: str, isolation: str = "inline") -> Iterator[int]:
     """The port of `atp-gateway serve`, with a database and key of its own and one provider."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="atp-gateway-") as home:
         settings = own_settings(Path(home)) | {
             "BENCHMARK_TOOLS": str(tools),
+            "ATP_GATEWAY_TOOLKITS_ISOLATION": isolation,
+            "ATP_GATEWAY_TOOLKITS_ENVIRONMENT": "BENCHMARK_TOOLS",
             "ATP_GATEWAY_PROVIDERS__ACME__ISSUER": issuer,
             "ATP_GATEWAY_PROVIDERS__ACME__CLIENT_ID": "benchmark",
             "ATP_GATEWAY_PROVIDERS__ACME__CLIENT_SECRET": "not much of a secret",

@@ -166,6 +166,8 @@ class Crew:
             shift = Shift(process, self._runs, relieve)
             line = await Line.over(process.end, shift.hung_up)
             shift.memory = self._accepted(first[1] if first else await _said_of_loading(line, process))
+            if self._retired:  # while it was started
+                return
             with self._workers.join(abandoned=shift.abandoned) as worker:
                 self._shifts.add(shift)
                 await shift.serve(worker, line)

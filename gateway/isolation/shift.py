@@ -62,6 +62,8 @@ class Shift:
 
     def hung_up(self) -> None:
         """The process has gone. If it had a call, `serve` finds that out."""
+        if self._may_go_on and self._worker is not None and self._talk is None:
+            log.warning("a worker process of %s ended while it had nothing to do", self._process.source.name)
         self.retire()
 
     def retire(self) -> None:
@@ -78,25 +80,36 @@ class Shift:
     async def serve(self, worker: Worker, line: Line) -> None:
         """Work until the process is worn, retired, dead or stuck."""
         self._worker = worker
-        while self._may_go_on and line.is_open and (request := await worker.take()) is not None:
-            run = self._runs[request.id]
-            self._send(request, run, line)
-            self._talk = talk = asyncio.create_task(_ended(request, run, line))
-            try:
-                await asyncio.wait([talk])
-            finally:
-                talk.cancel()
-            if talk.cancelled():
-                if not await self._is_free(request, line):
+        try:
+            while self._may_go_on and line.is_open and (request := await worker.take()) is not None:
+                may_go_on = await self._had(request, worker, line)
+                self._talk = None
+                if not may_go_on:
                     return
+        finally:
+            self._may_go_on = False
+
+    async def _had(self, request: ToolRequest, worker: Worker, line: Line) -> bool:
+        """Have a call run to its end. Whether the process may be given another."""
+        run = self._runs[request.id]
+        self._send(request, run, line)
+        self._talk = talk = asyncio.create_task(_ended(request, run, line))
+        try:
+            await asyncio.wait([talk])
+        finally:
+            talk.cancel()
+        if talk.cancelled():
+            is_free = await self._is_free(request, line)
+            if is_free:
                 worker.release(request.id)
-            elif (ended := talk.result()) is not None:
-                self._note(ended)
-                worker.answer(request.id, ended)
-            else:
-                worker.fail(request.id, await self._crash(request))
-                return
-            self._talk = None
+            return is_free
+        ended = talk.result()
+        if ended is None:
+            worker.fail(request.id, await self._crash(request))
+            return False
+        worker.answer(request.id, ended)
+        self.calls += 1
+        return self.calls < _MOST_CALLS and ended["memory"] - self.memory < _MOST_GROWTH
 
     def _send(self, request: ToolRequest, run: Run, line: Line) -> None:
         run.turn.reschedule(None)
@@ -125,15 +138,10 @@ class Shift:
             self._relieve()
             await asyncio.wait([ending], timeout=_GRACE - _AT_ONCE)
             if not ending.done():
-                log.warning("%s did not end when its time was up; its worker is killed", request.tool)
-                self._process.kill()
+                log.warning("%s did not end when its caller had gone; its worker is killed", request.tool)
             return False
         finally:
             ending.cancel()
-
-    def _note(self, ended: Message) -> None:
-        self.calls += 1
-        self._may_go_on &= self.calls < _MOST_CALLS and ended["memory"] - self.memory < _MOST_GROWTH
 
     async def _crash(self, request: ToolRequest) -> ToolCrashedError:
         reference = secrets.token_hex(4)

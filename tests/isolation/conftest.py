@@ -50,6 +50,7 @@ class World:
 
     def __init__(self, folder: Path, processes: Processes) -> None:
         self.folder = folder
+        self.processes = processes
         self.grants = Grants()
         self.registry = Registry()
         self.loader = Loader(self.registry, isolation=processes)

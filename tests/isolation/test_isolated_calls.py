@@ -90,9 +90,9 @@ def asks_plainly(ctx: Context) -> str:
 @client.tool
 def talks(count: int, token: str = "") -> None:
     """Prints."""
+    os.write(1, f"from below {token}\\n".encode())
     for number in range(count):
         print(f"line {number}", "x" * 1000)
-    os.write(1, f"from below {token}\\n".encode())
 
 @client.tool
 async def echo(text: str) -> str:
@@ -259,11 +259,12 @@ async def test_calls_at_once_get_their_own_answers(world):
 
 async def test_what_a_worker_prints_is_in_the_log_redacted_and_not_without_end(world, caplog):
     with caplog.at_level(logging.INFO, "toolkit"):
-        await world.call("whose")
+        await asyncio.gather(world.call("whose"), world.call("whose"))
         for _ in range(2):
             await world.call("talks", count=200, token=world.grants.answer.token)
-        await world.until(lambda: "from below" in caplog.text or len(caplog.records) >= 60)
+        await world.until(lambda: len(caplog.records) >= 60)
 
+    assert "from below [redacted]" in caplog.text
     assert "line 0 xxx" in caplog.text
     assert world.grants.answer.token not in caplog.text
     assert sum(len(record.message) for record in caplog.records) < 160_000
@@ -283,6 +284,32 @@ async def test_a_wrong_declaration_stays_one(world):
     )
 
     assert [type(error) for error in report.errors] == [RegistrationError]
+
+
+async def test_a_call_that_runs_while_its_file_is_loaded_again_comes_to_its_end(world):
+    text = """
+        from gateway import Context, Form, ToolKitClient
+        @ToolKitClient().tool
+        async def pauses(ctx: Context) -> str:
+            return (await ctx.ask(Form("Go on?", {"type": "object", "properties": {}}))).action
+    """
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    class Slow(Host):
+        async def ask(self, asks):
+            asked.set()
+            await answered.wait()
+            return {key: Answer("accept") for key in asks}
+
+    assert not world.load("pauses.py", text).errors
+    running = asyncio.create_task(world.value("pauses", Slow()))
+    await asked.wait()
+    assert not world.load("pauses.py", text).errors
+    await asyncio.sleep(0)
+    answered.set()
+
+    assert await running == "accept"
+    await world.until(lambda: sum(not crew.is_over for crew in world.processes._crews) == 2)
 
 
 async def test_a_name_that_another_toolkit_has_is_refused(world):

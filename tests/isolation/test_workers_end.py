@@ -33,6 +33,7 @@ def who() -> int:
 @client.tool(timeout=0.3)
 def holds_the_lock() -> None:
     """Runs C code that never returns and keeps the interpreter lock."""
+    print("stuck from now on")
     ctypes.PyDLL(None).pause()
 
 @client.tool(timeout=0.3)
@@ -238,6 +239,26 @@ async def test_a_worker_that_loads_other_tools_than_before_is_not_used(worlds, c
         assert isinstance(await world.value("who"), int)
 
 
+async def test_workers_that_die_one_after_the_other_are_started_ever_more_seldom(worlds, caplog, tmp_path):
+    starts = tmp_path / "starts"
+    text = f"""
+        import os, threading, time
+        from gateway import ToolKitClient
+        with open({str(starts)!r}, "a") as file:
+            file.write(f"{{time.monotonic()}}\\n")
+        @ToolKitClient(app_name="frail").tool
+        def greet() -> str: ...
+        threading.Timer(0.05, os._exit, [1]).start()
+    """
+    async with worlds(workers=1) as world:
+        assert not world.load("frail.py", text).errors
+        await world.until(lambda: len(starts.read_text().splitlines()) >= 3)
+
+    times = [float(line) for line in starts.read_text().splitlines()]
+    assert times[2] - times[1] >= 0.5
+    assert "a worker process of frail ended while it had nothing to do" in caplog.text
+
+
 async def test_nothing_of_a_closed_world_is_left(worlds):
     async with worlds() as world:
         world.load("kit.py", KIT)
@@ -263,13 +284,14 @@ def is_over(pid: int) -> bool:
 
 
 GATEWAY = """
-import asyncio, sys
-from pathlib import Path
+import asyncio, logging, sys
 from gateway.isolation.process import Terms
 from gateway.isolation.processes import Processes
 from gateway.toolkit.context import Context, NullChannel
 from gateway.toolkit.loader import Loader
 from gateway.toolkit.registry import Registry
+
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 
 async def main():
     processes, registry = Processes(Terms({"PATH": "/usr/bin:/bin"}, 1 << 30)), Registry()
@@ -280,10 +302,8 @@ async def main():
     pids = set()
     while len(pids) < 2:
         pids |= set(await asyncio.gather(call("who"), call("who")))
-    stuck = asyncio.create_task(call("holds_the_lock"))
-    await asyncio.sleep(0)
     print(*pids, flush=True)
-    await stuck
+    await call("holds_the_lock")
 
 asyncio.run(main())
 """
@@ -299,6 +319,7 @@ async def test_a_gateway_that_is_killed_leaves_no_worker_not_even_a_stuck_one(wo
     with gateway:
         assert gateway.stdout
         pids = [int(pid) for pid in (await asyncio.to_thread(gateway.stdout.readline)).split()]
+        assert "stuck" in await asyncio.to_thread(gateway.stdout.readline)
         assert [world.is_alive(pid) for pid in pids] == [True, True]
         gateway.send_signal(signal.SIGKILL)
         gateway.wait()
