@@ -206,7 +206,8 @@ async def serving(
     SettingsError when it may not, or cannot, listen where the settings say. With `handle_signals`, SIGINT and SIGTERM
     end `stopped()`.
     """
-    from gateway.entry import Entry, check, entry_of
+    from gateway.entry import Entry, entry_of
+    from gateway.safe_settings import check
     from gateway.web_app import bind, serve_until_left, team_app
 
     if authenticator is None:
@@ -221,7 +222,7 @@ async def serving(
             gateway.base_url = (settings.server.public_url or f"http://{name}:{port}").rstrip("/")
             accounts = await gateway.accounts.open()
             if authenticator is None:
-                entry = entry_of(settings, accounts, gateway.base_url, gateway.principal)
+                entry = entry_of(settings.access, accounts, gateway.base_url, gateway.principal)
                 gateway.authenticator = entry.authenticator
             else:
                 entry = Entry(authenticator)

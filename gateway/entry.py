@@ -1,24 +1,30 @@
 """Who may enter, put together: `[access]` and what the gateway has opened become an authenticator and its challenges.
 
-`check` refuses, before anything is opened, settings that cannot be safe. Wiring only; beside `gateway.app` and
-`gateway.web_app`, which use it.
+Wiring only; beside `gateway.app` and `gateway.web_app`, which use it. The settings have been found safe before.
 """
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from functools import partial
 
 from gateway.access.authenticator import Authenticator, OnePerson
+from gateway.access.claims import Expected
+from gateway.access.introspected_tokens import IntrospectedTokens
+from gateway.access.introspection import Introspection, TokenInfo
+from gateway.access.issuer import Issuer
 from gateway.access.person_keys import PersonKeys
+from gateway.access.presets import PRESETS, Preset
 from gateway.access.programs import Programs, Way
-from gateway.access.scopes import TOOLS
+from gateway.access.scopes import EVERY, TOOLS
+from gateway.access.signed_tokens import SignedTokens
 from gateway.deferred import Accounts
-from gateway.errors import SettingsError
-from gateway.settings import AccessSettings, Settings
+from gateway.oauth.http import get_json, post_form
+from gateway.safe_settings import is_open
+from gateway.settings import AccessSettings
 from gateway.surfaces.bearer import Bearer
-from gateway.surfaces.protected_resource import ProtectedResource
+from gateway.surfaces.protected_resource import ProtectedResource, audiences
 from gateway.types import Principal
 
 
@@ -31,69 +37,35 @@ class Entry:
     resource: ProtectedResource | None = None
 
 
-def is_configured(access: AccessSettings) -> bool:
-    """Whether anybody but the local person is meant to come in."""
-    return access.keys
-
-
-def check(settings: Settings) -> None:
-    """SettingsError, with the sentence that mends it, where these settings cannot be served safely."""
-    server = settings.server
-    if not is_configured(settings.access):
-        if not is_loopback(server.host):
-            raise SettingsError(
-                f"[server] host is {server.host!r}, but everyone who can reach the gateway there would act with "
-                "your accounts. Until access is configured it listens on 127.0.0.1 only."
-            )
-    elif server.public_url is not None:
-        _check_public_url(server.public_url)
-    elif not is_loopback(server.host):
-        raise SettingsError(
-            f"[server] host is {server.host!r}, so people come from elsewhere: set [server] public_url to the https "
-            "address they use, such as https://gateway.example.com."
-        )
-
-
-def _check_public_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        host = ""
-    if not host:
-        raise SettingsError(f"[server] public_url is {url!r}: write it in full, such as https://gateway.example.com.")
-    if parts.scheme != "https" and not is_loopback(host):
-        raise SettingsError(
-            f"[server] public_url is {url}, without https: everybody between here and there could read people's "
-            "tokens. Put a proxy with a certificate in front, and write https://."
-        )
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise SettingsError(
-            f"[server] public_url is {url}: clients look for what they need at the root of a host. Give the gateway a "
-            "host name of its own, and write it without a path."
-        )
-
-
-def entry_of(settings: Settings, accounts: Accounts, base_url: str, local: Principal) -> Entry:
-    """The ways in that the settings open."""
-    access = settings.access
-    if not is_configured(access):
+def entry_of(access: AccessSettings, accounts: Accounts, base_url: str, local: Principal) -> Entry:
+    """The ways in that the settings open to a gateway that is reached at `base_url`."""
+    if not is_open(access):
         return Entry(OnePerson(local))
-    ways: list[Way] = []
-    if access.keys:
-        ways.append(PersonKeys(accounts.keys.find))
-    servers: list[str] = []
-    if not servers:
+    ways: list[Way] = [PersonKeys(accounts.keys.find)] if access.keys else []
+    if access.issuer is None:
         return Entry(Programs(ways, accounts.clock))
-    resource = ProtectedResource(base_url, servers, TOOLS)
-    return Entry(Programs(ways, accounts.clock), Bearer(resource.metadata), resource)
+    ways += _tokens(access, access.issuer, accounts, base_url)
+    asked = _asked(PRESETS[access.preset], f"{base_url}/mcp")
+    resource = ProtectedResource(base_url, [access.issuer], asked[TOOLS])
+    return Entry(Programs(ways, accounts.clock), Bearer(resource.metadata, asked), resource)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens there."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def _tokens(access: AccessSettings, issuer_url: str, accounts: Accounts, base_url: str) -> list[Way]:
+    """Ways in for an issuer's access tokens: those it has signed, and where we can ask it, all others."""
+    preset, clock = PRESETS[access.preset], accounts.clock
+    named = frozenset(access.audience) or audiences(base_url)
+    expected = Expected(issuer_url, named, preset, access.groups_claim, access.tenant_claim)
+    post = partial(post_form, accounts.transport)
+    if preset.tokeninfo:
+        return [IntrospectedTokens(TokenInfo(preset.tokeninfo, post), expected, clock)]
+    issuer = Issuer(issuer_url, partial(get_json, accounts.transport))
+    ways: list[Way] = [SignedTokens(issuer, expected, clock)]
+    if access.client_id and access.client_secret:
+        ask = Introspection(issuer, access.client_id, access.client_secret, post)
+        ways.append(IntrospectedTokens(ask, expected, clock))
+    return ways
+
+
+def _asked(preset: Preset, resource: str) -> Mapping[str, str]:
+    """How a client asks the issuer for each of our scopes."""
+    return {scope: preset.asked_as.format(scope=scope, resource=resource) for scope in EVERY}

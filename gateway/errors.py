@@ -35,6 +35,7 @@
     │   └── FieldError            what was typed into a field of our page will not do
     ├── KeyRefusedError           no API key of ours, or one that was revoked
     │   └── WrongKeyKindError     one of ours, but for something else
+    ├── IssuerUnavailableError    whoever issues tokens for us cannot be asked about one
     ├── KeyChangeError            an API key cannot be made, or changed, like this
     ├── RemoteGatewayError        our own clients: the gateway that they talk to did not do what it was asked
     │   ├── GatewayUnreachableError
@@ -221,6 +222,10 @@ class WrongKeyKindError(KeyRefusedError):
     code = "wrong_kind_of_key"
 
 
+class IssuerUnavailableError(GatewayError):
+    code = "issuer_unavailable"
+
+
 class KeyChangeError(GatewayError):
     code = "invalid_key"
 
@@ -309,6 +314,7 @@ WIRE: dict[type[GatewayError], Wire] = {
     FlowError: Wire(None, 400),
     KeyRefusedError: Wire(None, 401),
     WrongKeyKindError: Wire(None, 403),
+    IssuerUnavailableError: Wire(None, 503),
     KeyChangeError: Wire(None, 422),
     RemoteGatewayError: Wire(None, 502),
     GatewayUnreachableError: Wire(None, 503),

@@ -37,6 +37,9 @@ def setting(default: Any, sentence: str) -> Any:
 class Server:
     host: str = setting("127.0.0.1", "The address to listen on. Only a loopback address until access is configured.")
     port: int = setting(8787, "The port to listen on; 0 takes a free one.")
+    trusted_proxies: tuple[str, ...] = setting(
+        tuple, "Addresses or networks of your own proxies: from them alone X-Forwarded-For tells who is calling."
+    )
     public_url: str | None = setting(None, "The URL people and hosts reach the gateway at, when a proxy is in front.")
     device_flow: bool = setting(
         False, "Allow `connect --device`: a code for another device. A code can be passed on to deceive somebody."
@@ -81,6 +84,18 @@ class Toolkits:
 @dataclass(frozen=True, slots=True)
 class AccessSettings:
     keys: bool = setting(False, "Let programs in by a person's API key: atp-gateway keys create person NAME.")
+    issuer: str | None = setting(
+        None, "The authorization server whose access tokens are accepted, exactly as its tokens name it in `iss`."
+    )
+    preset: str = setting("rfc9068", "What its tokens are like: rfc9068, keycloak, entra, okta, auth0, google.")
+    audience: tuple[str, ...] = setting(
+        tuple, "What its tokens must name in `aud`; by default <public_url>/mcp. Some presets need it said."
+    )
+    client_id: str | None = setting(None, "With client_secret: our registration there, to introspect opaque tokens.")
+    client_secret: Secret | None = setting(None, "See client_id. Or client_secret_file.")
+    groups_claim: str | None = setting(None, "The claim that lists a person's groups, where it is not the preset's.")
+    tenant_claim: str | None = setting(None, "The claim that names a person's tenant; none: everybody is in `default`.")
+    step_up: bool = setting(False, "Ask for the scope tools:destructive before a tool that is annotated destructive.")
 
 
 @dataclass(frozen=True, slots=True)

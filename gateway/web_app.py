@@ -28,6 +28,7 @@ from gateway.surfaces.application import application
 from gateway.surfaces.doors import Doors
 from gateway.surfaces.edge import Edge
 from gateway.surfaces.instance import Instance
+from gateway.surfaces.proxies import Proxies
 from gateway.surfaces.server import Server, server_config
 from gateway.surfaces.sockets import listening_socket
 from gateway.surfaces.web.health import Health
@@ -47,7 +48,9 @@ _ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*")
 def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port: int) -> ASGIApp:
     """Everything: MCP, the pages, health, and the ATP surface, for which keys may be made at any time."""
     addresses = Addresses.of(gateway.base_url, host, port)
-    mcp = gateway.mcp(accounts.vault.derive("request-state")).http(addresses.hosts, addresses.origins)
+    mcp = gateway.mcp(accounts.vault.derive("request-state")).http(
+        addresses.hosts, addresses.origins, entry.bearer, step_up=gateway.settings.access.step_up
+    )
     afar = from_afar(gateway, accounts)
     atp = [*_atp_routes(gateway, accounts), *afar.routes]
     pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp")
@@ -68,8 +71,16 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
         await afar.close()
 
     app = application(routes, lifespan)
-    logs = gateway.settings.log.requests
-    return Edge(app, entry.authenticator, doors, addresses, bearer=entry.bearer, access_log=logs)
+    settings = gateway.settings
+    return Edge(
+        app,
+        entry.authenticator,
+        doors,
+        addresses,
+        bearer=entry.bearer,
+        proxies=Proxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
+        access_log=settings.log.requests,
+    )
 
 
 def pages_app(gateway: Gateway, accounts: Accounts, base_url: str) -> ASGIApp:

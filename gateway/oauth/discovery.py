@@ -11,7 +11,6 @@ Below: http. Above: apps.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from gateway.clock import Clock
 from gateway.errors import ProviderMisconfiguredError, ProviderUnavailableError, SettingsError
 from gateway.oauth.http import ProviderTransport, get_json
+from gateway.providers.addresses import same_site
 from gateway.providers.provider import Identity, Introspection, Provider, Revocation, Scopes, check_url, is_loopback
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def _check(provider: Provider, issuer: str, found: Mapping[str, Any]) -> None:
             check_url(str(url or ""), f"{key} in {provider.name}'s metadata")
         except SettingsError as error:
             raise ProviderMisconfiguredError(f"{error} It is not used.") from None
-        if key in _TRUSTED_WITH and not getattr(provider, _TRUSTED_WITH[key]) and not _same_site(str(url), issuer):
+        if key in _TRUSTED_WITH and not getattr(provider, _TRUSTED_WITH[key]) and not same_site(str(url), issuer):
             log.error("[providers.%s] is not used: %s in its metadata is at another site", provider.id, key)
             raise ProviderMisconfiguredError(
                 f"{key} in {provider.name}'s metadata is not at {_host(issuer)}, nor beside it, so it is not used. If "
@@ -119,21 +119,6 @@ def _check(provider: Provider, issuer: str, found: Mapping[str, Any]) -> None:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-def _same_site(url: str, issuer: str) -> bool:
-    """Whether both are under one registered name: an address, a host, or what stands before the public suffix.
-
-    Public suffixes are told by their looks (`com`, `co.uk`), which errs towards a refusal that the operator can lift.
-    """
-    first, second = _host(url), _host(issuer)
-    return first == second or (_site(first) == _site(second) and not re.search(r"\d$|:", first))
-
-
-def _site(host: str) -> str:
-    labels = host.rstrip(".").split(".")
-    suffix = 2 if len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3 else 1
-    return ".".join(labels[-suffix - 1 :])
 
 
 def _completed(provider: Provider, found: Mapping[str, Any]) -> Provider:

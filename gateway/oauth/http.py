@@ -151,6 +151,22 @@ async def ask_json(
     return json_document(response.content) if response.is_success else None
 
 
+async def post_form(
+    transport: ProviderTransport, url: str, fields: Mapping[str, str], headers: Mapping[str, str]
+) -> tuple[int, dict[str, Any]] | None:
+    """Status and JSON object that a form is answered with, {} for any other body; None for no answer. Never raises."""
+    try:
+        async with (
+            asyncio.timeout(TIMEOUT),
+            httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client,
+        ):
+            response = await client.post(url, data=dict(fields), headers={"Accept": "application/json", **headers})
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+        log.warning("%s did not answer: %s", url.partition("?")[0], type(error).__name__)
+        return None
+    return response.status_code, json_object(response.content) or {}
+
+
 def json_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object that `body` is, or None. UTF-8 whatever a header says (RFC 8259); a key twice is refused."""
     found = json_document(body)

@@ -44,6 +44,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def same_site(url: str, issuer: str) -> bool:
+    """Whether both are under one registered name: an address, a host, or what stands before the public suffix.
+
+    Public suffixes are told by their looks (`com`, `co.uk`), which errs towards a refusal that the operator can lift.
+    """
+    first, second = (urlsplit(each).hostname or "" for each in (url, issuer))
+    return first == second or (_site(first) == _site(second) and not re.search(r"\d$|:", first))
+
+
+def _site(host: str) -> str:
+    labels = host.rstrip(".").split(".")
+    suffix = 2 if len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3 else 1
+    return ".".join(labels[-suffix - 1 :])
+
+
 def is_host(text: str) -> bool:
     """Whether this is a host name, with or without a port, and nothing else."""
     return _HOST.fullmatch(text) is not None and ".." not in text

@@ -20,26 +20,33 @@ from gateway.surfaces.refusal import INSUFFICIENT_SCOPE, NO_CREDENTIAL, Refusal
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """`metadata`: by a door's path, the URL of the metadata of the resource behind it; empty where there is none."""
+    """`metadata`: by a door's path, the URL of the metadata of the resource behind it; empty where there is none.
+
+    `asked` is how a client asks for a scope of ours, where whoever issues the tokens calls it by another name.
+    """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     def unknown(self, door: str) -> Refusal:
         """401 for a request without a credential."""
-        return self._refusal(NO_CREDENTIAL, door, {"scope": TOOLS})
+        return self._refusal(NO_CREDENTIAL, door, {"scope": self._spelled({TOOLS})})
 
     def refused(self, door: str, why: Refused) -> Refusal:
         """401 for a credential that is no good."""
-        refusal = replace(NO_CREDENTIAL, text=why.description)
-        return self._refusal(refusal, door, {"error": why.error, "error_description": why.description, "scope": TOOLS})
+        refusal, scope = replace(NO_CREDENTIAL, text=why.description), self._spelled({TOOLS})
+        return self._refusal(refusal, door, {"error": why.error, "error_description": why.description, "scope": scope})
 
     def insufficient(self, door: str, needed: Iterable[str], description: str) -> Refusal:
         """403 for a token that does not carry all of `needed`: everything that this operation takes."""
         refusal = replace(INSUFFICIENT_SCOPE, text=description)
-        scope = " ".join(sorted(needed))
+        scope = self._spelled(needed)
         return self._refusal(
             refusal, door, {"error": "insufficient_scope", "scope": scope, "error_description": description}
         )
+
+    def _spelled(self, scopes: Iterable[str]) -> str:
+        return " ".join(dict.fromkeys(self.asked.get(scope, scope) for scope in sorted(scopes)))
 
     def _refusal(self, refusal: Refusal, door: str, told: Mapping[str, str]) -> Refusal:
         known = {"resource_metadata": self.metadata[door]} if door in self.metadata else {}

@@ -9,7 +9,7 @@ in the doors cannot be reached, whatever the application routes.
 Decisions use `scope["path"]`, which the router uses too, never a URL rebuilt from headers. What a route fails to
 catch ends here, with a reference id for the caller and the rest in the log.
 
-Below: `headers`, `addresses`, `doors`, `body`, `bearer`, `vigil`, `answer`, access. Above: the app.
+Below: `headers`, `proxies`, `addresses`, `doors`, `body`, `bearer`, `vigil`, `answer`, access. Above: the app.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from gateway.surfaces.bearer import Bearer
 from gateway.surfaces.body import CountedBody
 from gateway.surfaces.doors import Door, Doors, Entrance
 from gateway.surfaces.headers import Headers
+from gateway.surfaces.proxies import Proxies
 from gateway.surfaces.refusal import (
     BAD_HOST,
     CANNOT_TELL,
@@ -58,7 +59,10 @@ _TAKEN_BACK = Refused.invalid("What let this request in was taken back while it 
 
 
 class Edge:
-    """Wraps the application. `bearer` makes a program's 401 and 403, with what it is to bring instead."""
+    """Wraps the application. `bearer` makes a program's 401 and 403, with what it is to bring instead.
+
+    `scope["client"]` names whoever is calling; with `proxies`, behind those.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class Edge:
         addresses: Addresses,
         *,
         bearer: Bearer = Bearer(),  # noqa: B008 - frozen
+        proxies: Proxies | None = None,
         body_limit: int = BODY_LIMIT,
         access_log: bool = False,
     ) -> None:
@@ -76,6 +81,7 @@ class Edge:
         self._doors = doors
         self._addresses = addresses
         self._bearer = bearer
+        self._proxies = proxies
         self._body_limit = body_limit
         self._logs = access_log
         self.look_again_after = vigil.LOOK_EVERY
@@ -87,6 +93,8 @@ class Edge:
             return
         started = time.perf_counter()
         headers = Headers.of(scope)
+        if self._proxies is not None and (peer := scope.get("client")):
+            scope["client"] = (self._proxies.caller(peer[0], headers.get("x-forwarded-for")), peer[1])
         door = self._doors.find(_routed_path(scope))
         is_open = door is not None and door.entrance is Entrance.OPEN
         answer = Answer(scope, headers, send, for_every_site=is_open)
@@ -108,7 +116,8 @@ class Edge:
         finally:
             if self._logs:
                 milliseconds = (time.perf_counter() - started) * 1000
-                access_log.note(scope.get("method", "WEBSOCKET"), door and door.path, answer.status, milliseconds)
+                method, caller = scope.get("method", "WEBSOCKET"), scope.get("client") or ("",)
+                access_log.note(method, door and door.path, answer.status, milliseconds, caller[0])
 
     async def _serve(self, scope: Scope, receive: Receive, answer: Answer, headers: Headers, door: Door | None) -> None:
         """Run the route; of a program, only as long as what let it in is not taken back."""

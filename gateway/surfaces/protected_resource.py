@@ -21,6 +21,11 @@ PATHS = (WELL_KNOWN, *(WELL_KNOWN + path for path in RESOURCES))
 _CACHED = {"cache-control": "public, max-age=300"}
 
 
+def audiences(base_url: str) -> frozenset[str]:
+    """What a token for us may name, to the letter, as its audience."""
+    return frozenset(base_url + path for path in RESOURCES)
+
+
 class ProtectedResource:
     """`base_url` is where the gateway is reached; `scope` what a client that is told nothing more should ask for."""
 
@@ -28,11 +33,6 @@ class ProtectedResource:
         self._base_url = base_url
         self._servers = list(authorization_servers)
         self._scope = scope
-
-    @property
-    def audiences(self) -> frozenset[str]:
-        """What a token for us may name, to the letter, as its audience."""
-        return frozenset(self._base_url + path for path in RESOURCES)
 
     @property
     def metadata(self) -> Mapping[str, str]:

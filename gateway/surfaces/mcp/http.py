@@ -33,20 +33,23 @@ from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.line import error_of
 from gateway.surfaces.mcp.server import GatewayServer
 from gateway.surfaces.mcp.sessions import TOO_MANY_SESSIONS, Sessions
+from gateway.surfaces.mcp.step_up import StepUp
 from gateway.surfaces.mcp.strict_json import UnacceptableError, parse_message
-from gateway.types import Principal
+from gateway.types import Access, Principal
 
 
 class HttpTransport:
     """`routes` to mount at the root, and the `lifespan` to enter around serving them."""
 
-    def __init__(self, server: GatewayServer, hosts: Iterable[str], origins: Iterable[str], limits: Limits) -> None:
+    def __init__(
+        self, server: GatewayServer, hosts: Iterable[str], origins: Iterable[str], limits: Limits, step_up: StepUp
+    ) -> None:
         security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=list(origins))
         guard = TransportSecurityMiddleware(security)
         self._server = server
         self._sessions = Sessions(server, limits)
-        streamable = _Streamable(self._sessions, Exchange(server, limits), guard, limits)
-        sse = _Sse(server, SseServerTransport("/messages/", security, limits.body_bytes), guard, limits)
+        streamable = _Streamable(self._sessions, Exchange(server, limits), guard, limits, step_up)
+        sse = _Sse(server, SseServerTransport("/messages/", security, limits.body_bytes), guard, limits, step_up)
         self.routes: list[BaseRoute] = [
             Route("/mcp", endpoint=_Personal(streamable)),
             Route("/sse", endpoint=_Personal(sse.stream), methods=["GET"]),
@@ -61,14 +64,13 @@ class HttpTransport:
 
 
 class _Personal:
-    """ASGI: nobody without a Principal."""
+    """ASGI: nobody without an Access."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = scope.get("state", {}).get("principal")
-        if not isinstance(principal, Principal):
+        if not isinstance(scope.get("state", {}).get("access"), Access):
             await Response("Log in first.", 401)(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -78,12 +80,18 @@ class _Streamable:
     """ASGI: Streamable HTTP. Looks at the headers that both eras have in common, and reads the body."""
 
     def __init__(
-        self, sessions: Sessions, exchange: Exchange, guard: TransportSecurityMiddleware, limits: Limits
+        self,
+        sessions: Sessions,
+        exchange: Exchange,
+        guard: TransportSecurityMiddleware,
+        limits: Limits,
+        step_up: StepUp,
     ) -> None:
         self._sessions = sessions
         self._exchange = exchange
         self._guard = guard
         self._limits = limits
+        self._step_up = step_up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http = Arrival(scope)
@@ -94,7 +102,11 @@ class _Streamable:
         elif http.method != "POST":
             await era.other(http, receive, send)
         elif posted := await _read_posted(scope, receive, send, self._limits.body_bytes):
-            await era.post(posted[0], http, receive, send)
+            message = posted[0]
+            if missing := self._step_up.refusal(message, scope["state"]["access"], "/mcp"):
+                await missing.answer(http)(scope, receive, send)
+            else:
+                await era.post(message, http, receive, send)
 
     async def _refusal(self, http: Arrival) -> Response | None:
         if refusal := await self._guard.validate_request(http, is_post=http.method == "POST"):
@@ -108,16 +120,21 @@ class _Streamable:
 
 
 @lru_cache(maxsize=1024)
-def _sdk_user(principal: Principal) -> AuthenticatedUser:
-    """What the SDK compares to tell whether a stream belongs to a request: tenant, issuer and subject."""
+def _sdk_user(principal: Principal, client: str) -> AuthenticatedUser:
+    """What the SDK compares to tell whether a stream belongs to a request: tenant and client, issuer, subject."""
     token = AccessToken(
         token="",
-        client_id=principal.tenant,
+        client_id=f"{principal.tenant} {client}",
         scopes=[],
         subject=principal.subject,
         claims={"iss": principal.issuer},
     )
     return AuthenticatedUser(token)
+
+
+def _user_of(scope: Scope) -> AuthenticatedUser:
+    access: Access = scope["state"]["access"]
+    return _sdk_user(access.principal, access.client)
 
 
 class _Sse:
@@ -129,16 +146,18 @@ class _Sse:
         transport: SseServerTransport,
         guard: TransportSecurityMiddleware,
         limits: Limits,
+        step_up: StepUp,
     ) -> None:
         self._server = server
         self._transport = transport
         self._guard = guard
         self._limits = limits
+        self._step_up = step_up
         self._open: Counter[Principal] = Counter()
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: serve one host until it hangs up."""
-        scope["user"] = _sdk_user(scope["state"]["principal"])
+        scope["user"] = _user_of(scope)
         if refusal := await self._refusal(scope):
             await refusal(scope, receive, send)
             return
@@ -153,12 +172,15 @@ class _Sse:
 
     async def messages(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: take one message for an open stream."""
-        scope["user"] = _sdk_user(scope["state"]["principal"])
+        scope["user"] = _user_of(scope)
         if scope["method"] == "POST":
             posted = await _read_posted(scope, receive, send, self._limits.body_bytes)
             if posted is None:
                 return
-            _, receive = posted
+            message, receive = posted
+            if missing := self._step_up.refusal(message, scope["state"]["access"], "/messages/"):
+                await missing.answer(HttpRequest(scope))(scope, receive, send)
+                return
         await self._transport.handle_post_message(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> Response | None:

@@ -1,7 +1,8 @@
 """The handshake revisions over HTTP: who opens a session, who may use it, when it ends.
 
-A session answers only the person who opened it; to everybody else it does not exist. It ends when its host says so,
-when nothing has happened on it for a while, or with the server. Nothing is kept for replay.
+A session answers only the person who opened it, and only through the client that did; to everybody else it does not
+exist. It ends when its host says so, when nothing has happened on it for a while, or with the server. Nothing is kept
+for replay.
 
 Below: session, line. Above: http. Source: MCP 2025-11-25, Transports, "Session Management".
 """
@@ -27,7 +28,7 @@ from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.line import error_of, send_json
 from gateway.surfaces.mcp.server import GatewayServer
 from gateway.surfaces.mcp.session import Session
-from gateway.types import Principal
+from gateway.types import Access
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class _Kept:
 
     session: Session
     person: Person
+    client: str
     used_at: float
     busy: int = 0
 
@@ -112,7 +114,8 @@ class Sessions:
 
     async def _begin(self, request: types.JSONRPCRequest, http: Arrival, send: Send) -> None:
         """Open a session, unless there are too many or the handshake fails."""
-        principal: Principal = http.scope["state"]["principal"]
+        access: Access = http.scope["state"]["access"]
+        principal = access.principal
         person = (principal.tenant, principal.issuer, principal.subject)
         if self._open[person] >= self._limits.sessions_each:
             await _refuse(send, 429, types.INTERNAL_ERROR, TOO_MANY_SESSIONS)
@@ -121,7 +124,7 @@ class Sessions:
             await _refuse(send, 503, types.INTERNAL_ERROR, _FULL)
             return
         session = Session(secrets.token_hex(16), principal, self._server, self._limits)
-        kept = _Kept(session, person, asyncio.get_running_loop().time(), busy=1)
+        kept = _Kept(session, person, access.client, asyncio.get_running_loop().time(), busy=1)
         self._kept[session.id] = kept
         self._open[person] += 1
         try:
@@ -138,8 +141,8 @@ class Sessions:
         if session_id is None:
             await _refuse(send, 400, types.INVALID_REQUEST, _NO_SESSION)
             return None
-        kept = self._kept.get(session_id)
-        if kept is None or not kept.session.owner.same_person(http.scope["state"]["principal"]):
+        kept, access = self._kept.get(session_id), http.scope["state"]["access"]
+        if kept is None or not kept.session.owner.same_person(access.principal) or kept.client != access.client:
             await _refuse(send, 404, types.INVALID_REQUEST, _UNKNOWN)
             return None
         return kept

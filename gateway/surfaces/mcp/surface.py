@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from gateway.access.policy import Policy
 from gateway.executor import Executor
+from gateway.surfaces.bearer import Bearer
 from gateway.surfaces.mcp.calls import Calls
 from gateway.surfaces.mcp.challenge import Challenges, Waits
 from gateway.surfaces.mcp.changes import ListChanges
@@ -23,6 +24,7 @@ from gateway.surfaces.mcp.request import Who, principal_of_http
 from gateway.surfaces.mcp.server import GatewayServer, Identity, Keys
 from gateway.surfaces.mcp.stdio import serve_stdio
 from gateway.surfaces.mcp.stdout import claim_stdin, claim_stdout
+from gateway.surfaces.mcp.step_up import StepUp
 from gateway.toolkit.registry import Registry
 from gateway.types import Principal
 
@@ -66,10 +68,19 @@ class McpSurface:
             limits=self._limits,
         )
 
-    def http(self, hosts: Iterable[str], origins: Iterable[str]) -> HttpTransport:
+    def http(
+        self,
+        hosts: Iterable[str],
+        origins: Iterable[str],
+        bearer: Bearer = Bearer(),  # noqa: B008 - frozen
+        *,
+        step_up: bool = False,
+    ) -> HttpTransport:
         """Routes and lifespan. `hosts` and `origins` are the Host and Origin values accepted, as in
-        `localhost:8080` and `http://localhost:8080`; a port of `*` is any port."""
-        return HttpTransport(self.server(principal_of_http), hosts, origins, self._limits)
+        `localhost:8080` and `http://localhost:8080`; a port of `*` is any port. `bearer` tells a host what its token
+        lacks; with `step_up`, one for a tool that is annotated destructive has to carry a scope of its own."""
+        wants_more = StepUp(self._registry, self._policy, bearer, wanted=step_up)
+        return HttpTransport(self.server(principal_of_http), hosts, origins, self._limits, wants_more)
 
     async def stdio(self, principal: Principal) -> None:
         """Serve one host until it closes stdin, or SIGTERM. From here on, whatever is printed goes to stderr."""

@@ -117,6 +117,14 @@ async def test_a_session_answers_only_the_person_who_opened_it(world: World) -> 
     assert '"alice"' in mine.text
 
 
+async def test_a_session_answers_only_through_the_client_that_opened_it(world: World) -> None:
+    add_tools(world)
+    async with world.http() as url, as_person("alice/inspector") as here, as_person("alice/another") as there:
+        session = await open_session(here, url)
+        assert (await call_in_session(there, url, session, "whoami")).status_code == 404
+        assert (await call_in_session(here, url, session, "whoami")).status_code == 200
+
+
 async def test_messages_to_somebody_elses_sse_stream_are_not_taken(world: World) -> None:
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     async with (

@@ -109,7 +109,10 @@ class NamedPolicy:
 
 
 class Edge:
-    """Stands for the edge: whoever says `Bearer NAME` is that person. No header is Alice; `nobody` is no one."""
+    """Stands for the edge: whoever says `Bearer NAME` is that person, `Bearer NAME/CLIENT` through that client.
+
+    No header is Alice; `nobody` is no one.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -120,8 +123,9 @@ class Edge:
             name = dict(headers).get(b"authorization", b"Bearer alice").decode().removeprefix("Bearer ")
             scope = {**scope, "headers": headers, "state": dict(scope.get("state", {}))}
             if name != "nobody":
-                principal = Principal("https://login.example", name)
-                scope["state"].update(principal=principal, access=Access(principal, scopes=EVERY))
+                subject, _, client = name.partition("/")
+                principal = Principal("https://login.example", subject)
+                scope["state"].update(principal=principal, access=Access(principal, client, scopes=EVERY))
         await self._app(scope, receive, send)
 
 

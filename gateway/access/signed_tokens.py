@@ -1,0 +1,125 @@
+"""Access tokens that the issuer has signed: JWTs, checked against the keys that it publishes.
+
+The key is the issuer's own that the token names by `kid`, never one that the token brings or points at. The algorithm
+is one of a fixed list, all with public keys, and the one that the key is for. A header that demands to be understood
+(`crit`) is not, so the token is refused. What was found good is remembered for a few seconds, by digest.
+
+Below: issuer, claims, joserfc. Above: programs. Source: RFC 9068 section 4; RFC 8725 sections 3.1 to 3.11.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import json
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+
+from gateway.access.authenticator import Refused
+from gateway.access.claims import Expected
+from gateway.access.issuer import Issuer
+from gateway.access.recent import Recent
+from gateway.clock import Clock
+from gateway.types import Access
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
+KEPT_FOR = 5.0  # seconds
+_ITS_OWN_KEY = ("jwk", "jku", "x5u")
+
+
+class _Registry(jws.JWSRegistry):
+    max_header_length = 4_096  # some issuers put a certificate there
+
+
+_REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
+_UNREADABLE = Refused.invalid("This is no signed token that can be read.")
+_UNSIGNED = Refused.invalid("The token is not signed in a way that this gateway accepts.")
+_FORGED = Refused.invalid("The token's signature is not that of its issuer.")
+
+
+class SignedTokens:
+    """The way in for JWTs of one issuer."""
+
+    def __init__(
+        self, issuer: Issuer, expected: Expected, clock: Clock, *, timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._issuer = issuer
+        self._expected = expected
+        self._clock = clock
+        self._recent: Recent[Access] = Recent(KEPT_FOR, timer)
+
+    def takes(self, token: str) -> bool:
+        return token.count(".") == 2
+
+    async def find(self, token: str) -> Access | Refused:
+        """As of Way. IssuerUnavailableError while its keys are not known."""
+        digest = hashlib.sha256(token.encode()).digest()
+        kept = self._recent.find(digest)
+        if kept is not None and kept.expires_at is not None and self._clock.now() < kept.expires_at:
+            return kept
+        found = await self._read(token)
+        if isinstance(found, Access):
+            self._recent.keep(digest, found)
+        return found
+
+    async def stands(self, token: str, access: Access) -> bool:
+        """An issuer that is not asked cannot take anything back."""
+        return True
+
+    async def _read(self, token: str) -> Access | Refused:
+        header = _json(token.partition(".")[0])
+        if header is None:
+            return _UNREADABLE
+        if (refused := self._objection(header)) is not None:
+            return refused
+        key = await self._issuer.key(header["kid"])
+        if key is None or key.get("alg", header["alg"]) != header["alg"]:
+            return _FORGED
+        claims = _verified(token, key)
+        return _FORGED if claims is None else self._expected.access(claims, self._clock.now())
+
+    def _objection(self, header: dict[str, Any]) -> Refused | None:
+        """What can be told from the header alone."""
+        if header.get("alg") not in ALGORITHMS or not isinstance(header.get("kid"), str):
+            return _UNSIGNED
+        if "crit" in header or any(name in header for name in _ITS_OWN_KEY):
+            return _UNSIGNED
+        written = header.get("typ", "")
+        if (
+            not isinstance(written, str)
+            or written.lower().removeprefix("application/") not in self._expected.preset.types
+        ):
+            return Refused.invalid("This is no access token of the kind that its issuer gives out for this gateway.")
+        return None
+
+
+def _verified(token: str, key: Key) -> dict[str, Any] | None:
+    """The claims, if the key has signed them."""
+    try:
+        jws.deserialize_compact(token, key, registry=_REGISTRY)
+    except (JoseError, ValueError, TypeError):
+        return None
+    return _json(token.split(".")[1])
+
+
+def _json(part: str) -> dict[str, Any] | None:
+    """A part of the token as a JSON object; None where it is none, or says something twice."""
+    try:
+        text = urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
+        found = json.loads(text, object_pairs_hook=_once_each)
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found

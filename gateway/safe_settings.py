@@ -1,0 +1,188 @@
+"""What the gateway refuses to serve with: settings that cannot be safe, each with the sentence that mends it.
+
+Looked at before anything is opened. Beside `gateway.entry`, which acts on the same settings; above: `gateway.app`.
+Not here: what only the opened database can tell, such as a vault key that does not fit it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import metadata
+from urllib.parse import urlsplit
+
+from gateway.access.presets import PRESETS
+from gateway.errors import SettingsError
+from gateway.providers.addresses import check_url, is_loopback
+from gateway.secret import Secret
+from gateway.settings import AccessSettings, Server, Settings
+
+SHORTEST_SECRET = 16
+_SAMPLES = {
+    "changeme",
+    "change-me",
+    "change_me",
+    "secret",
+    "password",
+    "example",
+    "default",
+    "test",
+    "todo",
+    "replaceme",
+}
+_FLOORS = {"mcp": "2.3", "starlette": "1.0.1", "authlib": "1.9.9", "python-multipart": "0.0.22", "joserfc": "1.6"}
+"""Below these, a hole is known that a stranger could use."""
+
+
+def is_open(access: AccessSettings) -> bool:
+    """Whether anybody but the local person is meant to come in."""
+    return access.keys or access.issuer is not None
+
+
+def check(settings: Settings) -> None:
+    """SettingsError for the first of these settings that cannot be served safely."""
+    access, server = settings.access, settings.server
+    _check_proxies(server)
+    if not is_open(access):
+        _check_alone(access, server)
+        return
+    _check_address(server)
+    _check_issuer(access, (server.public_url or "").rstrip("/"))
+    _check_own_app(settings)
+    _check_secrets(settings)
+    if not is_loopback(server.host) and settings.vault.key is None:
+        raise SettingsError(
+            "[vault] key is not set, and a key that was made for this machine alone is lost with it, and with it "
+            "everybody's connections. Set key_file, or who keeps the key: see docs/keys.md."
+        )
+    _check_versions()
+
+
+def _check_alone(access: AccessSettings, server: Server) -> None:
+    if access != AccessSettings():
+        raise SettingsError(
+            "[access] is set, but lets nobody in. Set issuer to the authorization server whose tokens are accepted, or "
+            "keys = true."
+        )
+    if not is_loopback(server.host):
+        raise SettingsError(
+            f"[server] host is {server.host!r}, but everyone who can reach the gateway there would act with "
+            "your accounts. Until access is configured it listens on 127.0.0.1 only."
+        )
+
+
+def _check_address(server: Server) -> None:
+    url = server.public_url
+    if url is None:
+        if not is_loopback(server.host):
+            raise SettingsError(
+                f"[server] host is {server.host!r}, so people come from elsewhere: set [server] public_url to the "
+                "https address they use, such as https://gateway.example.com."
+            )
+        return
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        host = ""
+    if not host:
+        raise SettingsError(f"[server] public_url is {url!r}: write it in full, such as https://gateway.example.com.")
+    if parts.scheme != "https" and not is_loopback(host):
+        raise SettingsError(
+            f"[server] public_url is {url}, without https: everybody on the way could read people's tokens. Put a "
+            "proxy with a certificate in front, and write https://."
+        )
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise SettingsError(
+            f"[server] public_url is {url}: clients look for what they need at the root of a host. Give the gateway a "
+            "host name of its own, and write it without a path."
+        )
+
+
+def _check_proxies(server: Server) -> None:
+    for each in server.trusted_proxies:
+        try:
+            network = ipaddress.ip_network(each, strict=False)
+        except ValueError:
+            raise SettingsError(
+                f"[server] trusted_proxies: {each!r} is no address or network. Write it as 10.0.0.7 or 10.0.0.0/24."
+            ) from None
+        if network.prefixlen == 0:
+            raise SettingsError(
+                f"[server] trusted_proxies: {each} is everybody, so anybody could say where they come from. Name the "
+                "addresses of your own proxies."
+            )
+
+
+def _check_issuer(access: AccessSettings, public_url: str) -> None:
+    if access.issuer is None:
+        if access != AccessSettings(keys=access.keys, step_up=access.step_up):
+            raise SettingsError("[access] says what an issuer's tokens are like, and names no issuer. Set issuer.")
+        return
+    check_url(access.issuer, "[access] issuer")
+    if public_url and access.issuer.rstrip("/") == public_url:
+        raise SettingsError("[access] issuer is this gateway itself. Name the server that issues the tokens.")
+    if access.preset not in PRESETS:
+        near = get_close_matches(access.preset, PRESETS, 1)
+        raise SettingsError(
+            f"[access] preset is {access.preset!r}; there are {', '.join(PRESETS)}."
+            + (f" Did you mean {near[0]}?" if near else "")
+        )
+    if any(not each.strip() or "*" in each for each in access.audience):
+        raise SettingsError(
+            "[access] audience holds an empty text or a *. Each is compared to the letter: write it out."
+        )
+    preset = PRESETS[access.preset]
+    if not (preset.names_us or access.audience):
+        raise SettingsError(
+            f"[access] audience is not set, and tokens of {access.preset} do not name <public_url>/mcp. Without it any "
+            "token of that issuer would be let in. Set it to what they name in `aud`: see docs/access.md."
+        )
+    if (access.client_id is None) != (access.client_secret is None):
+        raise SettingsError("[access] client_id and client_secret belong together: set both, or neither.")
+    if preset.tokeninfo and access.client_id is not None:
+        raise SettingsError(f"[access] client_id is for introspection, and {access.preset} has none. Leave it out.")
+
+
+def _check_own_app(settings: Settings) -> None:
+    if settings.atp.app_key:
+        raise SettingsError(
+            "[atp] app_key lets an app act as the person who runs the gateway, and now there are several people. Leave "
+            "it out, and make the app a key of its own: atp-gateway keys create app NAME"
+        )
+
+
+def _check_secrets(settings: Settings) -> None:
+    seen: dict[str, str] = {}
+    for where, secret in _secrets(settings):
+        text = secret.reveal()
+        if text.strip().lower() in _SAMPLES or len(text) < SHORTEST_SECRET or len(set(text)) < SHORTEST_SECRET // 2:
+            raise SettingsError(
+                f"{where} can be guessed: it is a sample, or too short. Use at least {SHORTEST_SECRET} random "
+                "characters, such as: openssl rand -base64 32"
+            )
+        if text in seen:
+            raise SettingsError(f"{where} is the same as {seen[text]}: who learns one has both. Use one for each.")
+        seen[text] = where
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
+    """Those that we were told and that a stranger could try; the vault's key judges itself."""
+    if settings.access.client_secret is not None:
+        yield "[access] client_secret", settings.access.client_secret
+    if settings.vault.key is not None and ":" not in settings.vault.key.reveal():
+        yield "[vault] key", settings.vault.key
+
+
+def _check_versions() -> None:
+    for package, floor in _FLOORS.items():
+        found = metadata.version(package)
+        if _numbers(found) < _numbers(floor):
+            raise SettingsError(
+                f"{package} is {found}; below {floor} it has a known hole. Upgrade it: pip install -U {package}"
+            )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())

@@ -1,0 +1,90 @@
+"""What the gateway refuses to start with, and the sentence that mends it."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from gateway.errors import SettingsError
+from gateway.safe_settings import check
+from gateway.settings import load_settings
+
+SECRET = "n0t-a-sample/but+32-random-bytes"
+ISSUER = '[access]\nissuer = "https://login.example.com"'
+OPEN = f"""[server]
+host = "0.0.0.0"
+public_url = "https://gateway.example.com/"
+[vault]
+key = "{base64.b64encode(bytes(range(32))).decode()}"
+"""
+
+
+def settings(tmp_path, text):
+    path = tmp_path / "gateway.toml"
+    path.write_text(text)
+    return load_settings(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[server]\nhost = "0.0.0.0"', "Until access is configured it listens on 127.0.0.1 only"),
+        ('[server]\nhost = "192.0.2.7"', "Until access is configured"),
+        ('[server]\nhost = "gateway.internal"', "Until access is configured"),
+        ('[server]\nhost = "0.0.0.0"\n[access]\nkeys = true', "set .server. public_url to the https address"),
+        ('[server]\npublic_url = "http://gateway.example.com"\n[access]\nkeys = true', "without https"),
+        ('[server]\npublic_url = "gateway.example.com"\n[access]\nkeys = true', "write it in full"),
+        ('[server]\npublic_url = "https://[gateway"\n[access]\nkeys = true', "write it in full"),
+        ('[server]\npublic_url = "https://example.com/gateway"\n[access]\nkeys = true', "without a path"),
+        ('[server]\npublic_url = "https://example.com/?x=1"\n[access]\nkeys = true', "without a path"),
+        ("[access]\nstep_up = true", "lets nobody in"),
+        ('[access]\npreset = "okta"', "lets nobody in"),
+        ('[access]\nkeys = true\naudience = "x"', "names no issuer"),
+        ('[access]\nkeys = true\nclient_id = "x"', "names no issuer"),
+        ('[access]\nissuer = "http://login.example.com"', "must begin with https"),
+        ('[access]\nissuer = "login.example.com"', "plain https"),
+        ('[access]\nissuer = "https://u:p@login.example.com"', "plain https"),
+        ('[server]\npublic_url = "https://g.example"\n[access]\nissuer = "https://g.example/"', "this gateway itself"),
+        (f'{ISSUER}\npreset = "oktta"', "Did you mean okta"),
+        (f'{ISSUER}\npreset = "entra"', "any token of that issuer would be let in"),
+        (f'{ISSUER}\npreset = "google"', "any token of that issuer would be let in"),
+        (f'{ISSUER}\naudience = ["*"]', "write it out"),
+        (f'{ISSUER}\naudience = ["https://*.example.com"]', "write it out"),
+        (f'{ISSUER}\nclient_id = "gateway"', "belong together"),
+        (f'{ISSUER}\nclient_secret = "{SECRET}"', "belong together"),
+        (f'{ISSUER}\npreset = "google"\naudience = "x"\nclient_id = "x"\nclient_secret = "{SECRET}"', "has none"),
+        (f'{ISSUER}\nclient_id = "x"\nclient_secret = "changeme"', "can be guessed"),
+        (f'{ISSUER}\nclient_id = "x"\nclient_secret = "tooshort"', "can be guessed"),
+        (f'{ISSUER}\nclient_id = "x"\nclient_secret = "{"ab" * 20}"', "can be guessed"),
+        (f'{ISSUER}\nclient_id = "x"\nclient_secret = "{SECRET}"\n[vault]\nkey = "{SECRET}"', "Use one for each"),
+        (f'{ISSUER}\n[atp]\napp_key = "{SECRET}"', "keys create app NAME"),
+        (f'[server]\nhost = "0.0.0.0"\npublic_url = "https://g.example"\n{ISSUER}', "key is not set"),
+        ('[server]\ntrusted_proxies = "0.0.0.0/0"', "is everybody"),
+        ('[server]\ntrusted_proxies = "::/0"', "is everybody"),
+        ('[server]\ntrusted_proxies = "proxy.internal"', "no address or network"),
+    ],
+)
+def test_what_cannot_be_served_safely_is_not_served(tmp_path, text, says):
+    with pytest.raises(SettingsError, match=says):
+        check(settings(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '[server]\nhost = "127.0.0.2"',
+        '[server]\nhost = "::1"',
+        "[access]\nkeys = true",
+        '[server]\npublic_url = "http://127.0.0.1:9000"\n[access]\nkeys = true',
+        f"{OPEN}\n[access]\nkeys = true\nstep_up = true",
+        f"{OPEN}\n{ISSUER}",
+        f'{OPEN}\n{ISSUER}\npreset = "entra"\naudience = "5e3c"',
+        f'{OPEN}\n{ISSUER}\nkeys = true\nclient_id = "gateway"\nclient_secret = "{SECRET}"',
+        '[access]\nissuer = "http://127.0.0.1:9000"',
+        '[server]\ntrusted_proxies = ["10.0.0.7", "fd00::/8"]',
+    ],
+)
+def test_what_can_be_served_safely_is_served(tmp_path, text):
+    check(settings(tmp_path, text))
