@@ -10,7 +10,6 @@ Below: `remote_toolkit`. Above: the ATP surface. Source: AgentToolProtocol 0.2.5
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from gateway.remote.remote_toolkit import RemoteToolkit
 from gateway.toolkit.tool_request import ToolRequest
@@ -63,12 +62,11 @@ class Inbox:
         if self._worker is not None:
             self._worker.give_back(request)
 
-    def answer(self, key: ApiKey, request_id: str, value: Any) -> bool:
-        """The function returned `value`. False: nobody waits for that."""
-        if self._worker is None:
-            return False
-        self._hear(key.id)
-        return self._worker.answer(request_id, value)
+    def answering(self, key: ApiKey) -> Worker | None:
+        """Who answers calls, for one who brings an answer; None where no call was taken."""
+        if self._worker is not None:
+            self._hear(key.id)
+        return self._worker
 
     def drop(self, key: ApiKey) -> None:
         """The key is no key any more."""

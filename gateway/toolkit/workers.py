@@ -207,7 +207,11 @@ class Worker:
 
         A worker that cannot send leaves after this, lest it be given the same call again.
         """
-        call = self._held.get(request.id)
+        return self.decline(request.id)
+
+    def decline(self, request_id: str) -> bool:
+        """As `give_back`, said by the worker itself: it has not begun the call, and will not."""
+        call = self._held.get(request_id)
         if call is None:
             return False
         in_time = not call.end.done()
@@ -215,6 +219,10 @@ class Worker:
         self._line.put_back(call)
         self._let_go(call)
         return in_time
+
+    def take_no_more(self) -> None:
+        """Be given no call any more. Those that it holds, it still answers."""
+        self._capacity = 0
 
     def answer(self, request_id: str, value: Any) -> bool:
         """The function returned `value`. False: unknown, late, a duplicate, or another worker's, and it is dropped."""

@@ -74,6 +74,23 @@ async def test_what_the_worker_says_went_wrong_is_raised():
                 await within(call)
 
 
+async def test_a_worker_that_stops_is_given_no_call_answers_what_it_holds_and_leaves_the_rest_to_others():
+    workers = Workers("crm")
+    with workers.join(2) as stopping:
+        async with calling(workers, 3) as calls:
+            kept, declined = await within(stopping.take()), await within(stopping.take())
+            stopping.take_no_more()
+            assert stopping.decline(declined.id)
+            assert stopping.decline(declined.id) is False
+            assert stopping.answer(kept.id, "kept")
+            await settled()
+            with workers.join(2) as other:
+                assert (await within(other.take())).id == declined.id
+
+            assert await within(calls[0]) == "kept"
+            assert not stopping.is_busy
+
+
 async def test_a_worker_holds_one_call_at_a_time_and_the_rest_wait_in_order():
     workers = Workers("crm")
     with workers.join() as worker:

@@ -29,7 +29,7 @@ from gateway.secret import Secret
 from gateway.surfaces.atp import shapes
 from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.keys import AppKeys
-from gateway.surfaces.atp.requests import RefusalError, object_in
+from gateway.surfaces.atp.requests import LARGEST_BODY, RefusalError, object_in
 from gateway.surfaces.atp.tasks import Message, Tasks
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class _Exchange:
         """Have a message answered. One that is wrong, or one too many, is refused before the next is read."""
         request_id = None
         try:
-            message = object_in(text, "The message")
+            message = _read(text)
             request_id = _request_id(message)
             self._check_room(len(text))
         except RefusalError as refusal:
@@ -184,6 +184,12 @@ class _Exchange:
             log.exception("a message over an app's socket failed, reference %s", reference)
             sentence = f"That is the gateway's fault. The cause is in its log under reference {reference}."
             return refused(request_id, "internal_error", sentence)
+
+
+def _read(text: str) -> Message:
+    if len(text) > LARGEST_BODY:
+        raise RefusalError(413, "too_large", f"The message is larger than {LARGEST_BODY} characters. Send less.")
+    return object_in(text, "The message")
 
 
 def _request_id(message: Message) -> str:

@@ -26,8 +26,8 @@ from gateway.remote.remote_toolkits import RemoteToolkits
 from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import RefusalError
 from gateway.surfaces.atp.toolkit_keys import ToolkitKeys, shown
+from gateway.surfaces.atp.worker_words import CONCURRENCY, answered, as_sent
 from gateway.surfaces.server import MESSAGE_LIMIT
-from gateway.toolkit.tool_request import ToolRequest
 from gateway.types import ApiKey
 
 HELD_SECONDS = 25.0
@@ -68,14 +68,15 @@ class ToolkitInbox:
         if watch.refusal is not None:
             inbox.drop(key)
             raise watch.refusal
-        return json_answer({} if call is None else as_sent(call))
+        return json_answer({} if call is None else as_sent(call, ours=CONCURRENCY in request.headers))
 
     async def respond(self, request: Request) -> Response:
         """`POST /api/v1/toolkit/{api_key}/inbox/respond`: `{"request_id", "response"}`"""
         key = await self._keys.find(shown(request.headers, request.path_params.get("api_key")))
         toolkit, inbox, body = await self._toolkits.of(key), await self._inbox(key), await _body(request)
         request_id = body.get("request_id")
-        if isinstance(request_id, str) and inbox.answer(key, request_id, body.get("response")):
+        worker = inbox.answering(key)
+        if worker and isinstance(request_id, str) and answered(worker, request_id, body, "response"):
             return json_answer({"status": "received"})
         toolkit.ignored += 1
         return json_answer({"status": "ignored"})
@@ -128,16 +129,6 @@ class _Watch:
         self.is_over = True
         with suppress(RuntimeError):  # it is over already
             self._limit.reschedule(0.0)
-
-
-def as_sent(call: ToolRequest) -> dict[str, Any]:
-    """A call as a worker is sent it."""
-    return {
-        "request_id": call.id,
-        "tool_name": call.tool,
-        "params": dict(call.arguments),
-        "auth_token": call.credential.token if call.credential else None,
-    }
 
 
 def object_or_nothing(raw: str | bytes | bytearray) -> dict[str, Any]:

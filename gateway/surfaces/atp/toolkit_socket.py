@@ -33,8 +33,9 @@ from gateway.secret import Secret
 from gateway.surfaces.atp.endpoint import refused
 from gateway.surfaces.atp.pace import Pace
 from gateway.surfaces.atp.requests import RefusalError
-from gateway.surfaces.atp.toolkit_inbox import as_sent, object_or_nothing
+from gateway.surfaces.atp.toolkit_inbox import object_or_nothing
 from gateway.surfaces.atp.toolkit_keys import ToolkitKeys, shown
+from gateway.surfaces.atp.worker_words import answered, as_sent
 from gateway.surfaces.probing import Probe, probe_in
 from gateway.toolkit.tool_request import ToolRequest
 from gateway.types import ApiKey
@@ -146,12 +147,17 @@ class _Session:
     async def _read(self) -> None:
         while (frame := await self._socket.receive())["type"] != "websocket.disconnect":
             message = object_or_nothing(frame.get("text") or frame.get("bytes") or "")
+            if message.get("type") == "worker_stopping":
+                self._worker.take_no_more()
+                continue
             request_id = message.get("request_id")
             if message.get("type") != "tool_response" or not isinstance(request_id, str):
                 self._toolkit.ignored += 1
                 continue
             self._stuck.pop(request_id, None)
-            if not self._worker.answer(request_id, message.get("result")):
+            if "not_begun" in message:
+                self._worker.take_no_more()  # or it would be given the same call again
+            if not answered(self._worker, request_id, message, "result"):
                 self._toolkit.ignored += 1
 
     async def _hand_out(self) -> None:
@@ -162,7 +168,7 @@ class _Session:
                 self._worker.fail(call.id, no)
                 continue
             try:
-                await self._say("atp_tool_request", as_sent(call))
+                await self._say("atp_tool_request", as_sent(call, ours=self._is_ours))
             except (WebSocketDisconnect, asyncio.CancelledError):
                 # Uvicorn waits and raises before it writes, and never after.
                 self._worker.give_back(call)

@@ -33,15 +33,20 @@ _NOTHING_TO_HIDE = Redactor([])
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a call ended. `value` is JSON; with `is_error` it is `{"error": a sentence}`."""
+    """How a call ended. `value` is JSON; with `is_error` it is `{"error": a sentence}`.
+
+    `not_begun`: nothing was done for it, and a gateway of ours gives it to another worker.
+    """
 
     value: Any
     is_error: bool = False
+    not_begun: bool = False
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, bool]:
         """What an answer says beside its result."""
-        return {"is_error": True} if self.is_error else {}
+        said = {"is_error": self.is_error, "not_begun": self.not_begun}
+        return {name: True for name, is_so in said.items() if is_so}
 
 
 class Calls:
@@ -79,15 +84,16 @@ class Calls:
     def begin(self, request: Mapping[str, Any], answer: Callable[[Ended], Coroutine[Any, Any, None]]) -> None:
         """Run the call that was asked for, and have it answered."""
         refusal = self._refusal()
-        task = asyncio.create_task(self._answered(request, answer) if refusal is None else answer(_told(refusal)))
+        task = asyncio.create_task(self._answered(request, answer) if refusal is None else answer(refusal))
         (self._running if refusal is None else self._refusing).add(task)
         task.add_done_callback(self._over)
 
-    def _refusal(self) -> CallError | None:
+    def _refusal(self) -> Ended | None:
         if self._stopping:
-            return ToolkitBusyError("The toolkit's worker is stopping, and did not begin this call. Try again.")
+            sentence = "The toolkit's worker is stopping, and did not begin this call. Try again."
+            return Ended({"error": sentence}, is_error=True, not_begun=True)
         if not self.has_room:
-            return ToolkitBusyError(f"The toolkit's worker is busy with {self.at_once} other calls. Try again later.")
+            return _told(ToolkitBusyError(f"The toolkit's worker is busy with {self.at_once} other calls."))
         return None
 
     async def _answered(self, request: Mapping[str, Any], answer: Callable[[Ended], Coroutine[Any, Any, None]]) -> None:

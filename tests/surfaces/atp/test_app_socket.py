@@ -20,7 +20,7 @@ from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.app_socket import AppSockets
 from gateway.surfaces.atp.keys import ExactUrls
-from gateway.surfaces.atp.requests import RefusalError
+from gateway.surfaces.atp.requests import LARGEST_BODY, RefusalError
 from gateway.surfaces.doors import Doors
 from gateway.surfaces.edge import Edge
 from gateway.surfaces.server import MESSAGE_LIMIT
@@ -212,6 +212,12 @@ async def test_binary_messages_and_giant_ones_end_the_socket_with_a_code(serve: 
         async with line_to(house.base_url) as line:
             await line.connection.send(json.dumps(task("r1", more="x" * MESSAGE_LIMIT)))
             assert await line.end() == 1009
+
+
+async def test_a_message_that_is_too_large_is_refused_and_the_next_is_served(serve: Any) -> None:
+    async with serve() as house, line_to(house.base_url) as line:
+        assert (await line.ask(task("r1", more="x" * LARGEST_BODY)))["code"] == "too_large"
+        assert (await line.ask(task("r2")))["status"] == "success"
 
 
 async def test_a_context_that_cannot_be_given_is_said_at_once_in_the_type_that_the_sdk_waits_for(serve: Any) -> None:
