@@ -149,6 +149,7 @@ class _Session:
             message = object_or_nothing(frame.get("text") or frame.get("bytes") or "")
             if message.get("type") == "worker_stopping":
                 self._worker.take_no_more()
+                await self._say("worker_stopping", {})
                 continue
             request_id = message.get("request_id")
             if message.get("type") != "tool_response" or not isinstance(request_id, str):

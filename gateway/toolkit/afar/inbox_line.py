@@ -19,6 +19,7 @@ from gateway.errors import GatewayError, GatewayUnreachableError
 from gateway.toolkit.afar.calls import Calls, Ended
 from gateway.toolkit.afar.place import Place
 from gateway.toolkit.afar.registration import check
+from gateway.toolkit.afar.stopping import unless
 from gateway.toolkit.answers import unreachable
 
 log = logging.getLogger(__name__)
@@ -44,17 +45,8 @@ class InboxLine:
         KeyRefusedError when the key is no good, GatewayUnreachableError when it should be tried again.
         """
         log.info("asking %s for calls: up to %d at a time", self._place.base_url, self._calls.at_once)
-        asking = asyncio.create_task(self._ask_on())
-        stopped = asyncio.create_task(stopping.wait())
-        try:
-            await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                await asking
-            asking.cancel()
-            await self._calls.idle()
-        finally:
-            asking.cancel()
-            stopped.cancel()
+        await unless(stopping, self._ask_on())
+        await self._calls.idle()
 
     async def _ask_on(self) -> None:
         loop = asyncio.get_running_loop()

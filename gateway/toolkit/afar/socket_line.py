@@ -1,6 +1,7 @@
 """A worker's WebSocket: several calls at a time, each answered as soon as it is done.
 
-A worker that stops says so, gets no more calls, and answers those that it has.
+A worker that stops says so. The gateway notes that, in so many words, and sends it no more calls: what it sent before
+has then arrived. The worker answers what it has begun, and of what it has not begun says just that.
 
 The library's own log is off below WARNING: it would print frames, with tokens in them. Below: `calls`, `websockets`.
 Above: `work`. Source: AgentToolProtocol 0.2.5, `ToolKitClient.on_message`.
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from gateway.toolkit.afar.calls import Calls, Ended
 from gateway.toolkit.afar.place import Place, error_of
+from gateway.toolkit.afar.stopping import unless
 from gateway.toolkit.answers import unreachable
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,8 @@ _WIRE.setLevel(logging.WARNING)
 
 PATH = "/ws/v1/atp/toolkit-client/"
 LARGEST_MESSAGE = 4 << 20  # bytes
-LARGEST_ANSWER = 1 << 20  # bytes: a gateway closes the socket at a larger one
+STOPPING = "worker_stopping"
+NOTED_SECONDS = 2.0
 PING_SECONDS = 20.0
 PONG_SECONDS = 60.0  # a tool that holds the loop for a while is slow, not gone
 
@@ -39,6 +42,7 @@ class SocketLine:
     def __init__(self, place: Place, calls: Calls) -> None:
         self._place = place
         self._calls = calls
+        self._noted = asyncio.Event()
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """Serve calls until the connection ends, or until `stopping` and every call is answered.
@@ -46,7 +50,10 @@ class SocketLine:
         KeyRefusedError when the key is no good, GatewayUnreachableError when it should be tried again.
         """
         try:
-            async with self._connection() as socket:
+            socket = await unless(stopping, self._connect())
+            if socket is None:
+                return
+            async with socket:
                 log.info("connected to %s: up to %d calls at a time", self._place.base_url, self._calls.at_once)
                 await self._converse(socket, stopping)
         except InvalidStatus as refused:
@@ -54,8 +61,8 @@ class SocketLine:
         except (OSError, TimeoutError, WebSocketException) as error:
             raise unreachable(self._place.base_url, error) from None
 
-    def _connection(self) -> connect:
-        return connect(
+    async def _connect(self) -> ClientConnection:
+        return await connect(
             self._place.socket(PATH),
             additional_headers=self._place.headers,
             proxy=True if self._place.has_tls else None,
@@ -67,19 +74,24 @@ class SocketLine:
 
     async def _converse(self, socket: ClientConnection, stopping: asyncio.Event) -> None:
         reading = asyncio.create_task(self._read(socket))
-        stopped = asyncio.create_task(stopping.wait())
+        stopped = asyncio.create_task(self._stop(socket, stopping))
         try:
             await asyncio.wait({reading, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                await self._say(socket, {"type": "worker_stopping"})
-                idle = asyncio.create_task(self._calls.idle())
-                await asyncio.wait({reading, idle}, return_when=asyncio.FIRST_COMPLETED)
-                idle.cancel()
             if reading.done():
                 await reading
         finally:
             reading.cancel()
             stopped.cancel()
+
+    async def _stop(self, socket: ClientConnection, stopping: asyncio.Event) -> None:
+        """Wait until it is time to stop, and then until there is nothing more to answer."""
+        self._noted.clear()
+        await stopping.wait()
+        await self._say(socket, {"type": STOPPING})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTED_SECONDS):
+                await self._noted.wait()
+        await self._calls.idle()
 
     async def _read(self, socket: ClientConnection) -> None:
         try:
@@ -96,7 +108,9 @@ class SocketLine:
         except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
             log.warning("the gateway sent a message that is none")
             return
-        if message.get("message_type") == "atp_tool_request" and isinstance(request_id, str):
+        if message.get("message_type") == STOPPING:
+            self._noted.set()
+        elif message.get("message_type") == "atp_tool_request" and isinstance(request_id, str):
             self._calls.begin(payload, lambda ended: self._answer(socket, request_id, ended))
 
     async def _answer(self, socket: ClientConnection, request_id: str, ended: Ended) -> None:

@@ -33,6 +33,7 @@ from gateway.toolkit.afar.inbox_line import InboxLine
 from gateway.toolkit.afar.place import Place
 from gateway.toolkit.afar.registration import Registration
 from gateway.toolkit.afar.socket_line import SocketLine
+from gateway.toolkit.afar.stopping import unless
 from gateway.toolkit.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,9 @@ class Work:
         self._tools = tools
         self._code_of = code_of
         self._protocol = protocol
+        self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_to_stop = False
         self._stopping = asyncio.Event()
 
     def run(self) -> None:
@@ -81,10 +84,11 @@ class Work:
 
     def stop(self) -> None:
         """Begin no new call, end the running ones, and be done. From any thread; once more: be done now."""
-        loop = self._loop
-        if loop is not None:
-            with suppress(RuntimeError):  # it has ended by itself
-                loop.call_soon_threadsafe(self._stop)
+        with self._lock:
+            if self._loop is None:  # not begun yet, or over
+                self._is_to_stop = True
+            else:
+                self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         if self._stopping.is_set():
@@ -96,13 +100,17 @@ class Work:
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._calls.cancel)
 
     async def _run(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._calls = Calls(self._tools.find, self._place.at_once)
-        with _signals(self._stop):
-            try:
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+        if self._is_to_stop:
+            return
+        try:
+            with _signals(self._stop):
                 async with self._http() as http:
                     await self._live(http)
-            finally:
+        finally:
+            with self._lock:
                 self._loop = None
 
     def _http(self) -> httpx2.AsyncClient:
@@ -118,7 +126,7 @@ class Work:
         while not self._stopping.is_set():
             began = loop.time()
             try:
-                await registration.tell(self._tools.tools(), self._code_of)
+                await unless(self._stopping, registration.tell(self._tools.tools(), self._code_of))
                 with self._telling_changes(registration):
                     await line.serve(self._stopping)
             except GatewayUnreachableError as error:

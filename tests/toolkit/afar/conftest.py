@@ -94,6 +94,8 @@ class Desk:
             while True:
                 message = await socket.receive_json()
                 self._note(message["type"], message)
+                if message["type"] == "worker_stopping":
+                    await socket.send_json({"message_type": "worker_stopping", "payload": {}})
                 if message["type"] == "tool_response":
                     self.answers[message["request_id"]] = message
                 self.changed.set()

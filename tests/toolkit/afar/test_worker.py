@@ -345,13 +345,24 @@ async def test_stopping_begins_nothing_new_and_ends_what_runs(desk: Any, started
         if protocol == "ws":
             await desk.until(lambda: "worker_stopping" in [what for what, _ in desk.told])
             late = await desk.call("wait")
-            assert (late["is_error"], "did not begin this call" in late["result"]["error"]) == (True, True)
+            assert (late["not_begun"], "did not begin this call" in late["result"]["error"]) == (True, True)
         assert not serving.done()
         go.set()
         answer = await desk.answer_to(asked["request_id"])
         await asyncio.wait_for(serving, 5)
 
     assert answer["result" if protocol == "ws" else "response"] == "done"
+
+
+async def test_a_worker_that_cannot_reach_its_gateway_stops_at_once() -> None:
+    client = ToolKitClient(KEY, "crm", "http://127.0.0.1:9")
+    client.tool(lambda_named("t"))
+    serving = asyncio.create_task(asyncio.to_thread(client.start))
+    while not serving.done():
+        client.stop()
+        await asyncio.wait([serving], timeout=0.05)
+
+    assert serving.exception() is None
 
 
 async def test_it_comes_back_when_the_line_breaks(desk: Any, client: Any, started: Any) -> None:
