@@ -99,10 +99,10 @@ class Shift:
         finally:
             talk.cancel()
         if talk.cancelled():
-            is_free = await self._is_free(request, line)
-            if is_free:
+            freed = await self._freed(request, line)
+            if freed:
                 worker.release(request.id)
-            return is_free
+            return freed
         ended = talk.result()
         if ended is None:
             worker.fail(request.id, await self._crash(request))
@@ -126,7 +126,7 @@ class Shift:
             }
         )
 
-    async def _is_free(self, request: ToolRequest, line: Line) -> bool:
+    async def _freed(self, request: ToolRequest, line: Line) -> bool:
         """Have the function cancelled. Whether the worker can go on; else it is dead, or another is there for it."""
         line.send({"kind": "cancel"})
         self.calls += 1

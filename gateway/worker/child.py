@@ -93,6 +93,8 @@ class Child:
     def __init__(self) -> None:
         self._registry = Registry()
         self._pool = CountingPool()
+        self._run: asyncio.Task[None] | None = None
+        self._channel: LineChannel | None = None
 
     def load(self, file: str | None, module: str | None) -> Message:
         """Import the toolkit, and the message that says how that went. It may print, and raise, whatever it likes."""
@@ -102,25 +104,27 @@ class Child:
 
     async def work(self, line: Line) -> None:
         """Run calls until the gateway has gone."""
-        run: asyncio.Task[None] | None = None
-        channel = LineChannel(line, "", ())
         while (message := await line.receive()) is not None:
-            match message["kind"]:
-                case "call":
-                    channel = LineChannel(line, message["call"], message["capabilities"])
-                    run = asyncio.create_task(self._run(message, channel, line))
-                    await asyncio.sleep(0)  # one that is cancelled before it begins could not say how it ended
-                case "answers":
-                    channel.answered(message)
-                case "cancel" if run is not None:
-                    run.cancel()
+            self._heed(message, line)
+            message = None  # there is a token in it, and it may be long until the next one comes
+            await asyncio.sleep(0)  # a call that is cancelled before it begins could not say how it ended
+
+    def _heed(self, message: Message, line: Line) -> None:
+        match message["kind"]:
+            case "call":
+                self._channel = LineChannel(line, message["call"], message["capabilities"])
+                self._run = asyncio.create_task(self._call(message, self._channel, line))
+            case "answers" if self._channel is not None:
+                self._channel.answered(message)
+            case "cancel" if self._run is not None:
+                self._run.cancel()
 
     def _tool(self, name: str) -> Tool:
         if (tool := self._registry.find(name)) is None:
             raise UnknownToolError(f"{name} is no longer one of its toolkit's tools.")
         return tool
 
-    async def _run(self, message: Message, channel: LineChannel, line: Line) -> None:
+    async def _call(self, message: Message, channel: LineChannel, line: Line) -> None:
         ended = await self._ended(message, channel)
         line.send({"kind": "ended", "call": message["call"], "memory": memory_in_use(), **ended})
 

@@ -16,7 +16,7 @@ from gateway.toolkit.context import Answer, Form, InputNeeded, NullChannel, Root
 from gateway.types import Done, Failed, NeedsInput
 
 KIT = '''
-import asyncio, gc, os, sys
+import asyncio, gc, os, sys, threading
 from gateway import Context, Credential, EmbeddedResource, Form, Image, ResourceLink, Roots, Sample, Text, ToolError
 from gateway import ToolKitClient, Visit
 from gateway.errors import DeclinedError
@@ -46,11 +46,17 @@ def whose(credential: Credential) -> dict:
     """Tells whose account it was given."""
     return {"length": len(credential.token), "hub": credential.extras["hub_id"]}
 
-@client.tool
-def left_over() -> int:
-    """Counts the credentials that are still in memory."""
+@client.tool(auth_provider="hubspot")
+def looks_later(auth_token: str) -> None:
+    """Has somebody look, when the call is over, for what is still in memory of its token."""
+    threading.Timer(0.1, count_tokens, [len(auth_token)]).start()
+
+def count_tokens(length):
     gc.collect()
-    return sum(isinstance(each, Credential) for each in gc.get_objects())
+    objects = gc.get_objects()
+    kept = sum(isinstance(each, Credential) for each in objects)
+    kept += sum(isinstance(each, dict) and len(str(each.get("token", ""))) == length for each in objects)
+    print("tokens left over:", kept)
 
 @client.tool
 def picture() -> list:
@@ -171,12 +177,15 @@ async def test_a_worker_has_a_process_of_its_own_with_nothing_open_and_nothing_i
     assert not [target for target in found["targets"] if not re.match(r"socket:|anon_inode:|/proc/", target)]
 
 
-async def test_the_credential_comes_with_the_call_and_is_gone_with_it(world):
+async def test_the_credential_comes_with_the_call_and_is_gone_with_it(world, caplog):
     outcome = await world.call("whose")
+    with caplog.at_level(logging.INFO, "toolkit"):
+        await world.call("looks_later")
+        await world.until(lambda: "tokens left over" in caplog.text)
 
     assert outcome.result.structured["hub"] == "7"
     assert outcome.result.structured["length"] == len(world.grants.answer.token)
-    assert [await world.value("left_over") for _ in range(4)] == [0] * 4
+    assert "tokens left over: 0" in caplog.text
 
 
 async def test_content_of_every_kind_arrives_as_it_was_returned(world):
