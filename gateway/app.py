@@ -221,6 +221,7 @@ async def serving(
             name = f"[{host}]" if ":" in host else host
             gateway.base_url = (settings.server.public_url or f"http://{name}:{port}").rstrip("/")
             accounts = await gateway.accounts.open()
+            accounts.webhooks.courier.start()
             if authenticator is None:
                 entry = entry_of(settings.access, accounts, gateway.base_url, gateway.principal)
                 gateway.authenticator = entry.authenticator

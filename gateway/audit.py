@@ -19,7 +19,7 @@ from gateway.types import AuditEvent, Call, Done, Failed, NeedsConnection, Needs
 
 log = logging.getLogger(__name__)
 
-Write = Callable[[Sequence[AuditEvent]], Awaitable[None]]
+Write = Callable[[Sequence[AuditEvent]], Awaitable[object]]
 
 
 class AuditLog:

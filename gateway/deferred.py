@@ -38,16 +38,23 @@ if TYPE_CHECKING:
     from gateway.oauth.own_access import OwnAccess
     from gateway.oauth.refresher import Refresher
     from gateway.oauth.revocations import Revocations
-    from gateway.oauth.upkeep import Upkeep
+    from gateway.oauth.upkeep import Upkeep, Work
     from gateway.providers.provider import Provider
     from gateway.store.store import Store
     from gateway.vault.keyring import Keyring
     from gateway.vault.vault import Vault
+    from gateway.webhooks.wired import Webhooks
 
 log = logging.getLogger(__name__)
 
 _SKEW_WORTH_SAYING = timedelta(seconds=30)
-_ROOMS = ("gateway.store.store", "gateway.vault.vault", "gateway.oauth.broker", "gateway.oauth.connections")
+_ROOMS = (
+    "gateway.store.store",
+    "gateway.vault.vault",
+    "gateway.oauth.broker",
+    "gateway.oauth.connections",
+    "gateway.webhooks.courier",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Accounts:
     broker: Broker
     connections: Connections
     keys: Keys
+    webhooks: Webhooks
     handover: Handover
     refresher: Refresher
     revocations: Revocations
@@ -81,6 +89,7 @@ class Accounts:
         await self.revocations.close()
         await self.choice.close()
         await self.own.close()
+        await self.webhooks.courier.close()
         await self.keys.close()
 
     async def close(self) -> None:
@@ -186,7 +195,7 @@ class DeferredAccounts:
             changed(principal)
 
     async def write_events(self, events: Sequence[AuditEvent]) -> None:
-        await (await self.open()).store.audit.append(events)
+        await (await self.open()).webhooks.outbox.append(events)
 
     async def finish(self) -> None:
         """As of the rooms, if they were opened."""
@@ -247,6 +256,7 @@ class DeferredAccounts:
         from gateway.oauth.refresher import Refresher
         from gateway.oauth.revocations import Revocations
         from gateway.providers.catalogue import Catalogue
+        from gateway.webhooks.wired import wired
 
         audit, rows, settings = self.audit, store.connections, self._settings
         client = OAuthClient(transport, clock)
@@ -261,6 +271,7 @@ class DeferredAccounts:
             store.flows, grants, apps=apps, consent=consent, audit=audit, clock=clock, base_url=self._base_url
         )
         refresher = Refresher(store.leases, grants, apps=apps, client=client, audit=audit, clock=clock)
+        webhooks = wired(store, vault, settings.atp.webhook_hosts, audit, clock)
         revocations = Revocations(store.revocations, rows, vault, apps=apps, client=client, audit=audit, clock=clock)
         return Accounts(
             store=store,
@@ -274,28 +285,29 @@ class DeferredAccounts:
             broker=Broker(choice, grants, own=own, flows=flows, apps=apps, refresher=refresher, clock=clock),
             connections=Connections(rows, grants, apps=apps, revocations=revocations, audit=audit),
             keys=Keys(store.keys, audit, clock),
+            webhooks=webhooks,
             clock=clock,
             revocations=revocations,
             handover=Handover(rows, grants, refresher, clock),
             refresher=refresher,
             transport=transport,
-            upkeep=self._upkeep(store, clock, refresher, flows, revocations),
+            upkeep=self._upkeep(
+                store, clock, refresher, flows, {"revocations": revocations.settle, "webhooks": webhooks.courier.prune}
+            ),
         )
 
     def _upkeep(
-        self, store: Store, clock: SharedClock, refresher: Refresher, flows: Flows, revocations: Revocations
+        self, store: Store, clock: SharedClock, refresher: Refresher, flows: Flows, more: Mapping[str, Work]
     ) -> Upkeep:
         from gateway.oauth.keep_alive import KeepAlive
         from gateway.oauth.upkeep import Upkeep
 
-        return Upkeep(
-            {
-                "clock": lambda: _compare(clock, store),
-                "connections": KeepAlive(store.due, refresher, self.audit, clock).look_after,
-                "flows": flows.prune,
-                "revocations": revocations.settle,
-            }
-        )
+        works: dict[str, Work] = {
+            "clock": lambda: _compare(clock, store),
+            "connections": KeepAlive(store.due, refresher, self.audit, clock).look_after,
+            "flows": flows.prune,
+        }
+        return Upkeep(works | dict(more))
 
 
 async def _compare(clock: SharedClock, store: Store) -> None:

@@ -45,7 +45,11 @@
     ├── AuthorizationError        our authorization server's no to a client, in OAuth's own words
     ├── VaultError                a sealed value does not open
     │   └── KeyUnavailableError   the service that keeps the key does not answer
-    └── StoreUnavailableError     the database does not answer
+    ├── StoreUnavailableError     the database does not answer
+    ├── DestinationError          a URL that somebody outside chose, and that we do not request
+    └── WebhookError              a webhook cannot be had as it is asked for
+        ├── WebhookNotFoundError
+        └── WebhookSignatureError     a delivery is not from the gateway, or too old: for who receives it
 
 An error's text is read by a person or a model: it says what to do next, and never holds a secret.
 """
@@ -273,6 +277,22 @@ class StoreUnavailableError(GatewayError):
     code = "store_unavailable"
 
 
+class DestinationError(GatewayError):
+    code = "destination_refused"
+
+
+class WebhookError(GatewayError):
+    code = "invalid_webhook"
+
+
+class WebhookNotFoundError(WebhookError):
+    code = "unknown_webhook"
+
+
+class WebhookSignatureError(WebhookError):
+    code = "wrong_signature"
+
+
 class Wire(NamedTuple):
     """How an error leaves: `mcp` is a JSON-RPC error code, or None for a tool result with `isError`."""
 
@@ -325,6 +345,10 @@ WIRE: dict[type[GatewayError], Wire] = {
     VaultError: Wire(_INTERNAL, 500),
     KeyUnavailableError: Wire(None, 503),
     StoreUnavailableError: Wire(None, 503),
+    DestinationError: Wire(None, 422),
+    WebhookError: Wire(None, 422),
+    WebhookNotFoundError: Wire(None, 404),
+    WebhookSignatureError: Wire(None, 401),
     GatewayError: Wire(_INTERNAL, 500),
 }
 """ONE table: an error's kind to the wire. A kind without a row of its own takes its parent's."""

@@ -104,6 +104,9 @@ class Atp:
         None, "The API key of an ATP app of your own, whose users are all you. Or: keys create."
     )
     return_urls: tuple[str, ...] = setting(tuple, "Where that app may have you sent after a consent, ending in /.")
+    webhook_hosts: tuple[str, ...] = setting(
+        tuple, "Hosts, or host:port, that webhooks may lead to besides public https: also over http, also private."
+    )
     hand_out_tokens: bool = setting(False, "Let that app read your raw tokens, as the ATP SDK's get_user_tokens does.")
 
 

@@ -122,6 +122,7 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
     from gateway.surfaces.atp.tasks import Tasks
     from gateway.surfaces.atp.toolkits import Toolkits
     from gateway.surfaces.atp.users import AppUsers
+    from gateway.surfaces.atp.webhooks import AppWebhooks
 
     people = accounts.store.connections.list_people
     users = AppUsers(lambda tenant, issuer: people(tenant, issuer, 2))
@@ -136,7 +137,8 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
     )
     executor = Executor(gateway.registry, gateway.policy, AppCredentials(accounts.broker), gateway.audit)
     tasks = Tasks(executor, toolkits, users, accounts.choice)
-    return list(app_routes(_app_keys(gateway, accounts), consents, tasks, toolkits))
+    webhooks = AppWebhooks(accounts.webhooks.registrations, users)
+    return list(app_routes(_app_keys(gateway, accounts), consents, tasks, toolkits, webhooks))
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class Connections:
             f"revoked_at_provider={told}",
             provider=connection.provider,
             account=connection.account_name,
+            reference=connection.id,
         )
         provider = self._apps.find(connection.provider, connection.principal.tenant)
         return Disconnected(

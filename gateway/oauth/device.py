@@ -119,7 +119,7 @@ class DeviceConsents:
             self._record(waiting.flow, "connection.failed", error.code)
             raise
         action = "connection.created" if connection.version == 1 else "connection.replaced"
-        self._record(waiting.flow, action, "done", connection.account_id)
+        self._record(waiting.flow, action, "done", connection)
         return connection
 
     async def _granted(self, waiting: Waiting) -> TokenAnswer:
@@ -135,8 +135,16 @@ class DeviceConsents:
                 interval = slower
         raise FlowError("Nobody entered the code in time. Run the command again for a new one.")
 
-    def _record(self, flow: Flow, action: str, outcome: str, account: str | None = None) -> None:
-        self._audit.record(flow.principal, action, outcome, client=flow.client, provider=flow.provider, account=account)
+    def _record(self, flow: Flow, action: str, outcome: str, connection: Connection | None = None) -> None:
+        self._audit.record(
+            flow.principal,
+            action,
+            outcome,
+            client=flow.client,
+            provider=flow.provider,
+            account=connection.account_name if connection else None,
+            reference=connection.id if connection else None,
+        )
 
 
 def _slower(interval: timedelta, error: TokenEndpointError) -> timedelta | None:

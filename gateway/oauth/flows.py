@@ -352,7 +352,7 @@ class Flows:
     async def _end_connected(self, flow: Flow, connection: Connection) -> Flow:
         ended = await self._ends.end(flow, FlowStatus.CONNECTED, connection_id=connection.id)
         action = "connection.created" if connection.version == 1 else "connection.replaced"
-        self._record(flow, action, "done", account=connection.account_name)
+        self._record(flow, action, "done", connection)
         return ended
 
     async def _end_declined(self, flow: Flow) -> Flow:
@@ -360,7 +360,7 @@ class Flows:
         self._record(flow, "connection.declined", "declined")
         return ended
 
-    def _record(self, flow: Flow, action: str, outcome: str, *, account: str | None = None) -> None:
+    def _record(self, flow: Flow, action: str, outcome: str, connection: Connection | None = None) -> None:
         self._audit.record(
             flow.principal,
             action,
@@ -368,7 +368,8 @@ class Flows:
             client=flow.client,
             tool=flow.tool,
             provider=flow.provider,
-            account=account,
+            account=connection.account_name if connection else None,
+            reference=connection.id if connection else None,
         )
 
 

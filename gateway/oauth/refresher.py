@@ -192,7 +192,10 @@ class Refresher:
         )
 
     def _record(self, seen: Connection, action: str, outcome: str) -> None:
-        self._audit.record(seen.principal, action, outcome, provider=seen.provider, account=seen.account_name)
+        account, reference = seen.account_name, seen.id
+        self._audit.record(
+            seen.principal, action, outcome, provider=seen.provider, account=account, reference=reference
+        )
 
 
 def predecessor(refresh: Refresh, tokens: TokenSet, now: datetime) -> TokenSet | None:

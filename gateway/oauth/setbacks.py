@@ -118,7 +118,8 @@ class Setbacks:
         raise ProviderMisconfiguredError(sentence)
 
     def _record(self, row: Connection, action: str, outcome: str) -> None:
-        self._audit.record(row.principal, action, outcome, provider=row.provider, account=row.account_name)
+        account, reference = row.account_name, row.id
+        self._audit.record(row.principal, action, outcome, provider=row.provider, account=account, reference=reference)
 
 
 def _endpoint(app: ProviderApp) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.delivery_rows import Notice, put_in
 from gateway.store.engine import Engines
 from gateway.store.tables import AUDIT, belongs_to, from_row, to_columns
 from gateway.types import AuditEvent, Principal
@@ -17,11 +19,22 @@ class AuditRows:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
 
-    async def append(self, events: Sequence[AuditEvent]) -> None:
-        """Add all of them or none. Appending an event again changes nothing, so a writer in doubt may repeat."""
-        if events:
-            statement = self._engines.insert(AUDIT).on_conflict_do_nothing()
-            await self._engines.change(statement, [to_columns(event) for event in events])
+    async def append(self, events: Sequence[AuditEvent], notices: Sequence[Notice] = ()) -> int:
+        """Add all of them or none. Appending an event again changes nothing, so a writer in doubt may repeat.
+
+        `notices` are what apps may want to hear of these events; how many deliveries they came to. They are put in
+        with the events or not at all.
+        """
+        if not events:
+            return 0
+        statement = self._engines.insert(AUDIT).on_conflict_do_nothing()
+        rows = [to_columns(event) for event in events]
+
+        async def write(transaction: AsyncConnection) -> int:
+            await transaction.execute(statement, rows)
+            return await put_in(transaction, self._engines, notices) if notices else 0
+
+        return await self._engines.together(write)
 
     async def list_latest(self, principal: Principal, limit: int = 50) -> list[AuditEvent]:
         """The person's latest events, the newest first."""

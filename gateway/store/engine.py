@@ -114,15 +114,16 @@ class Engines:
 
         return await self._finished(write())
 
-    async def in_turn(self, turn: str, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
-        """What several statements in one transaction come to. Of those that name the same turn, one runs at a time.
+    async def together(self, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """What several statements in one transaction come to. An exception takes everything back."""
+        return await self.in_turn(None, work)
 
-        On SQLite that holds for all writers anyway. An exception takes everything back.
-        """
+    async def in_turn(self, turn: str | None, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """As `together`. Of those that name the same turn, one runs at a time; on SQLite that holds for all writers."""
 
         async def write() -> Answer:
             async with self.writing.begin() as connection:
-                if connection.dialect.name == "postgresql":
+                if turn is not None and connection.dialect.name == "postgresql":
                     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(turn, 0))))
                 return await work(connection)
 

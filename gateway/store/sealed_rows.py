@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Table, bindparam, func, literal, select, update
+from sqlalchemy import Column, ColumnElement, Table, bindparam, func, literal, select, update
 
 from gateway.store.authorization_tables import SIGNING_KEYS
 from gateway.store.engine import Engines
-from gateway.store.tables import CONNECTIONS, FLOWS, MARKS, REVOCATIONS
+from gateway.store.tables import CONNECTIONS, FLOWS, MARKS, REVOCATIONS, WEBHOOKS
 from gateway.types import Principal
 
 
@@ -49,6 +49,7 @@ _PLACES = {
         _Place(CONNECTIONS, CONNECTIONS.c.sealed, CONNECTIONS.c.id, CONNECTIONS.c.version),
         _Place(FLOWS, FLOWS.c.sealed_verifier, FLOWS.c.id),
         _Place(REVOCATIONS, REVOCATIONS.c.sealed, REVOCATIONS.c.id),
+        _Place(WEBHOOKS, WEBHOOKS.c.sealed, WEBHOOKS.c.id),
         _Place(SIGNING_KEYS, SIGNING_KEYS.c.sealed, SIGNING_KEYS.c.id, personal=False),
         _Place(MARKS, MARKS.c.value, MARKS.c.name, personal=False, prefix="vault-"),
     )
@@ -68,7 +69,10 @@ class SealedRows:
         """The values of this table's rows, by id, from the one after `after`; "" begins."""
         place = _PLACES[table]
         columns = place.table.c
-        person = [columns[name] for name in ("tenant", "issuer", "subject", "provider")] if place.personal else []
+        person: list[ColumnElement[Any]] = []
+        if place.personal:
+            provider = columns["provider"] if "provider" in columns else literal("").label("provider")
+            person = [columns["tenant"], columns["issuer"], columns["subject"], provider]
         version = literal(place.version) if isinstance(place.version, int) else place.version
         rows = await self._engines.rows(
             select(place.id.label("id"), version.label("version"), place.sealed.label("sealed"), *person)

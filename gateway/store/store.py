@@ -18,6 +18,7 @@ from gateway.store.audit_rows import AuditRows
 from gateway.store.client_rows import ClientRows
 from gateway.store.connection_rows import ConnectionRows
 from gateway.store.data_key_rows import DataKeyRows
+from gateway.store.delivery_rows import DeliveryRows
 from gateway.store.due_rows import DueRows
 from gateway.store.engine import Engines, postgres_engines, sqlite_engines
 from gateway.store.flow_rows import FlowRows
@@ -30,6 +31,7 @@ from gateway.store.revocation_rows import RevocationRows
 from gateway.store.schema import bring_up_to_date
 from gateway.store.sealed_rows import SealedRows
 from gateway.store.signing_key_rows import SigningKeyRows
+from gateway.store.webhook_rows import WebhookRows
 
 _FORMS = "Write sqlite:////absolute/path.db or postgresql://user@host/name."
 
@@ -53,6 +55,8 @@ class Store:
         self.clients = ClientRows(engines)
         self.grants = GrantRows(engines)
         self.signing_keys = SigningKeyRows(engines)
+        self.webhooks = WebhookRows(engines)
+        self.deliveries = DeliveryRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:

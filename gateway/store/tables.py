@@ -28,6 +28,7 @@ from gateway.types import (
     Principal,
     Revocation,
 )
+from gateway.webhook_types import DeliveryStatus, Webhook
 
 METADATA = MetaData()
 _PERSON = ("tenant", "issuer", "subject")
@@ -231,6 +232,52 @@ class AuditRow(PersonalRow, table=True):
     duration_ms: float | None
 
 
+class WebhookRow(PersonalRow, table=True):
+    """`tenant`, `issuer` and `subject` name the app. One webhook for each of its URLs, whoever registers it twice."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (UniqueConstraint(*_PERSON, "url", name="webhooks_url"),)
+
+    url: str = Field(sa_type=Text)
+    events: str = Field(sa_type=Scopes)
+    sealed: bytes = Field(repr=False)
+    created_at: datetime = Field(sa_type=UtcTime)
+    missed: int
+    disabled_at: datetime | None = Field(sa_type=UtcTime)
+
+
+class WebhookDeliveryRow(SQLModel, table=True):
+    """The outbox. An event that is written a second time finds its deliveries there, by their key."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index(
+            "webhook_deliveries_next",
+            "webhook_id",
+            "next_try_at",
+            sqlite_where=text("next_try_at IS NOT NULL"),
+            postgresql_where=text("next_try_at IS NOT NULL"),
+        ),
+        Index("webhook_deliveries_latest", "webhook_id", "created_at"),
+        Index("webhook_deliveries_end", "forget_at"),
+    )
+    metadata = METADATA
+
+    webhook_id: str = Field(sa_type=Text, primary_key=True)
+    id: str = Field(sa_type=Text, primary_key=True)
+    type: str = Field(sa_type=Text)
+    body: str = Field(sa_type=Text, repr=False)
+    created_at: datetime = Field(sa_type=UtcTime)
+    next_try_at: datetime | None = Field(sa_type=UtcTime)
+    most_attempts: int
+    forget_at: datetime = Field(sa_type=UtcTime)
+    status: DeliveryStatus = Field(sa_type=Word(DeliveryStatus))
+    attempts: int
+    response_status: int | None
+    failure: str | None = Field(sa_type=Text)
+    ended_at: datetime | None = Field(sa_type=UtcTime)
+
+
 class MarkRow(SQLModel, table=True):
     """A small named value of the gateway itself."""
 
@@ -250,14 +297,17 @@ DATA_KEYS: Table = METADATA.tables["data_keys"]
 API_KEYS: Table = METADATA.tables["api_keys"]
 REMOTE_TOOLKITS: Table = METADATA.tables["remote_toolkits"]
 REMOTE_TOOLS: Table = METADATA.tables["remote_tools"]
+WEBHOOKS: Table = METADATA.tables["webhooks"]
+WEBHOOK_DELIVERIES: Table = METADATA.tables["webhook_deliveries"]
 
-Personal = TypeVar("Personal", Connection, Flow, AuditEvent, Revocation)
+Personal = TypeVar("Personal", Connection, Flow, AuditEvent, Revocation, Webhook)
 
 
-_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (Connection, Flow, AuditEvent, Revocation)}
+_KINDS = (Connection, Flow, AuditEvent, Revocation, Webhook)
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS}
 
 
-def to_columns(value: Connection | Flow | AuditEvent | Revocation) -> dict[str, Any]:
+def to_columns(value: Connection | Flow | AuditEvent | Revocation | Webhook) -> dict[str, Any]:
     columns = {name: getattr(value, name) for name in _FIELDS[type(value)]}
     return columns | person(columns.pop("principal"))
 

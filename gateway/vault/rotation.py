@@ -42,6 +42,7 @@ _FIELDS = {
     "flows": "verifier",
     "revocations": "tokens",
     "signing_keys": "key",
+    "webhooks": "secret",
     "marks": "value",
 }
 """What a table's sealed value is called in its binding."""

@@ -13,11 +13,14 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
 
 from gateway.store.column_types import Scopes, UtcTime
-from gateway.store.tables import AUDIT, CONNECTIONS, FLOWS, ConnectionRow, FlowRow, MarkRow
+from gateway.store.tables import AUDIT, CONNECTIONS, FLOWS, WEBHOOKS, ConnectionRow, FlowRow, MarkRow, WebhookRow
 from gateway.types import AuditEvent, Connection, Flow
+from gateway.webhook_types import Webhook
 
 
-@pytest.mark.parametrize(("table", "kind"), [(CONNECTIONS, Connection), (FLOWS, Flow), (AUDIT, AuditEvent)])
+@pytest.mark.parametrize(
+    ("table", "kind"), [(CONNECTIONS, Connection), (FLOWS, Flow), (AUDIT, AuditEvent), (WEBHOOKS, Webhook)]
+)
 def test_a_table_has_a_column_for_every_field(table: Table, kind: type) -> None:
     named = {field.name for field in fields(kind)} - {"principal"} | {"tenant", "issuer", "subject"}
 
@@ -29,6 +32,7 @@ def test_a_row_prints_neither_ciphertext_nor_hashes() -> None:
         ConnectionRow(id="c1", sealed=b"canary"),
         FlowRow(id="f1", state_hash="canary", browser_hash="canary", sealed_verifier=b"canary"),
         MarkRow(name="sentinel", value=b"canary"),
+        WebhookRow(id="w1", sealed=b"canary"),
     ]
     for row in rows:
         assert "canary" not in f"{row!r} {row!s}"

@@ -12,7 +12,7 @@ from gateway.oauth.grants import Grants
 from gateway.oauth.live_tokens import LiveTokens
 from gateway.secret import Secret
 from gateway.store.store import Store
-from gateway.store.tables import CONNECTIONS, FLOWS, REVOCATIONS, to_columns
+from gateway.store.tables import CONNECTIONS, FLOWS, REVOCATIONS, WEBHOOKS, to_columns
 from gateway.types import (
     Connection,
     ConnectionStatus,
@@ -23,6 +23,8 @@ from gateway.types import (
     TokenSet,
 )
 from gateway.vault.vault import Binding, Vault
+from gateway.webhook_types import Webhook
+from gateway.webhooks.registrations import secret_binding
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 TENANTS = ("acme", "zenith", "default")
@@ -49,6 +51,7 @@ class World:
         await self._insert(FLOWS, [await self._flow(number, vaults[number % 2]) for number in range(others)])
         pending = [await self._revocation(number, vaults[number % 2]) for number in range(others)]
         await self._insert(REVOCATIONS, pending)
+        await self._insert(WEBHOOKS, [await self._webhook(number, vaults[number % 2]) for number in range(others)])
 
     async def tokens(self, number: int) -> str:
         """The access token of a person's connection, as a call would get it."""
@@ -83,3 +86,8 @@ class World:
         sealed = await vault.seal_tokens(TokenSet(Secret("access")), place)
         later = NOW + timedelta(hours=1)
         return Revocation(f"r{number}", person(number), "hubspot", "a", "label", {}, sealed, NOW, NOW, later)
+
+    async def _webhook(self, number: int, vault: Vault) -> Webhook:
+        app = Principal("app", "shop", TENANTS[number % len(TENANTS)])
+        sealed = await vault.seal(b"whsec_secret", secret_binding(app, f"w{number}"))
+        return Webhook(f"w{number}", app, f"https://app.example.com/{number}", frozenset({"tool_called"}), sealed, NOW)

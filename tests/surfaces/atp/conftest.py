@@ -30,6 +30,7 @@ from gateway.surfaces.atp.return_urls import ReturnUrls
 from gateway.surfaces.atp.tasks import Tasks
 from gateway.surfaces.atp.toolkits import Toolkits
 from gateway.surfaces.atp.users import AppUsers
+from gateway.surfaces.atp.webhooks import AppWebhooks
 from gateway.testing.serving import serving
 from gateway.toolkit.context import Context
 from gateway.toolkit.llm_client import LLMClient
@@ -250,10 +251,11 @@ Serve = Callable[..., AbstractAsyncContextManager[House]]
 
 @pytest.fixture
 def serve(house: House) -> Serve:
-    """Puts the surface on a port; keyword arguments change what the app of the settings may do, for there to be one."""
+    """Puts the surface on a port. `registrations` are of webhooks; other keyword arguments change what the app of the
+    settings may do, for there to be one."""
 
     @asynccontextmanager
-    async def on_a_port(**changes: Any) -> AsyncIterator[House]:
+    async def on_a_port(registrations: Any = None, **changes: Any) -> AsyncIterator[House]:
         audit, policy, users = AuditLog(house.write, SystemClock()), OnePersonPolicy(), AppUsers(house.list_connected)
         toolkits = Toolkits(house.registry, policy, users)
         consents = Consents(
@@ -268,7 +270,8 @@ def serve(house: House) -> Serve:
         usual = {"may": frozenset({"call", "connect"}), "person": ME}
         local = App("app", ReturnUrls(["https://shop.example/back/"]), **usual | changes)
         keys = SettingsAppKey(Secret(LOCAL_KEY), local, StoredAppKeys(house.find_key))
-        async with serving(Starlette(routes=app_routes(keys, consents, tasks, toolkits))) as base_url:
+        webhooks = AppWebhooks(registrations, users)
+        async with serving(Starlette(routes=app_routes(keys, consents, tasks, toolkits, webhooks))) as base_url:
             house.base_url = base_url
             yield house
             for leave in house.leaving:

@@ -1,0 +1,96 @@
+"""Where apps want to be told. An app's own, but for `list_all`, which is the administrator's, and `list_due`.
+
+Not here: what is on its way (`delivery_rows`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.store.engine import Engines
+from gateway.store.tables import WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row, person, to_columns
+from gateway.types import Principal
+from gateway.webhook_types import Webhook
+
+_columns = WEBHOOKS.c
+
+
+class WebhookRows:
+    """Webhooks by app."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    async def put(self, webhook: Webhook, *, most: int) -> Webhook | None:
+        """The app's webhook for this URL afterwards: this one, or the one it had, with these events and in use again.
+
+        None where it would be more than `most` of one app's.
+        """
+        mine = belongs_to(WEBHOOKS, webhook.principal)
+
+        async def write(transaction: AsyncConnection) -> Webhook | None:
+            again = (
+                update(WEBHOOKS)
+                .where(mine, _columns.url == webhook.url)
+                .values(events=webhook.events, disabled_at=None)
+                .returning(*_columns)
+            )
+            if found := (await transaction.execute(again)).mappings().one_or_none():
+                return from_row(Webhook, found)
+            count = (await transaction.execute(select(func.count()).select_from(WEBHOOKS).where(mine))).scalar_one()
+            if count >= most:
+                return None
+            await transaction.execute(self._engines.insert(WEBHOOKS).values(to_columns(webhook)))
+            return webhook
+
+        return await self._engines.in_turn(f"webhooks {json.dumps(person(webhook.principal))}", write)
+
+    async def find(self, app: Principal, webhook_id: str) -> Webhook | None:
+        return next(iter(await self._list(select(WEBHOOKS).where(_is(app, webhook_id)))), None)
+
+    async def list(self, app: Principal) -> Sequence[Webhook]:
+        """The app's webhooks, the oldest first."""
+        return await self._list(select(WEBHOOKS).where(belongs_to(WEBHOOKS, app)).order_by(*_OLDEST_FIRST))
+
+    async def list_all(self) -> Sequence[Webhook]:
+        """Everybody's, by app."""
+        return await self._list(select(WEBHOOKS).order_by(_columns.tenant, _columns.subject, *_OLDEST_FIRST))
+
+    async def list_due(self, now: datetime) -> Sequence[Webhook]:
+        """Those in use that have something to be delivered now."""
+        waiting = WEBHOOK_DELIVERIES.c
+        due = exists().where(waiting.webhook_id == _columns.id, waiting.next_try_at <= now)
+        return await self._list(select(WEBHOOKS).where(_columns.disabled_at.is_(None), due))
+
+    async def disable(self, webhook: Webhook, now: datetime) -> bool:
+        """Deliver no more to it. False if it was disabled, or is gone."""
+        which = and_(_columns.id == webhook.id, _columns.disabled_at.is_(None))
+        return await self._engines.change(update(WEBHOOKS).where(which).values(disabled_at=now)) == 1
+
+    async def drop(self, app: Principal, webhook_id: str) -> bool:
+        """Forget it, and what was on its way to it. False if the app has no such webhook."""
+
+        async def write(transaction: AsyncConnection) -> bool:
+            if (await transaction.execute(delete(WEBHOOKS).where(_is(app, webhook_id)))).rowcount != 1:
+                return False
+            await transaction.execute(
+                delete(WEBHOOK_DELIVERIES).where(WEBHOOK_DELIVERIES.c.webhook_id == webhook_id)
+            )  # fmt: skip
+            return True
+
+        return await self._engines.together(write)
+
+    async def _list(self, statement: Select[tuple[object, ...]]) -> Sequence[Webhook]:
+        return [from_row(Webhook, row) for row in await self._engines.rows(statement)]
+
+
+_OLDEST_FIRST = (_columns.created_at, _columns.id)
+
+
+def _is(app: Principal, webhook_id: str) -> ColumnElement[bool]:
+    return and_(belongs_to(WEBHOOKS, app), _columns.id == webhook_id)
