@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from remote.remote_world import World
 
 from gateway.store.store import Store
+from tests.remote.remote_world import World
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 
 import anyio
 import pytest
-from remote.remote_world import PLAIN, World, key, source_of
 from sqlalchemy import insert
 
 from gateway.clock import SystemClock
@@ -18,6 +17,7 @@ from gateway.store.store import Store
 from gateway.store.tables import REMOTE_TOOLS
 from gateway.toolkit.tool import Tool
 from gateway.types import Principal
+from tests.remote.remote_world import PLAIN, World, key, source_of
 
 TWO = {"find": {}, "list": {}}
 

@@ -21,8 +21,14 @@ class Pace:
     """`a_second` for each name, after the first `at_once`."""
 
     def __init__(
-        self, a_second: float = A_SECOND, at_once: int = AT_ONCE, *, refused_seconds: float = REFUSED_SECONDS
+        self,
+        a_second: float = A_SECOND,
+        at_once: int = AT_ONCE,
+        *,
+        longest_wait: float = LONGEST_WAIT,
+        refused_seconds: float = REFUSED_SECONDS,
     ) -> None:
+        self._longest_wait = longest_wait
         self._interval = 1 / a_second
         self._credit = at_once / a_second
         self._refused_seconds = refused_seconds
@@ -33,7 +39,7 @@ class Pace:
         """Wait for one's turn. False where that would take too long."""
         now = asyncio.get_running_loop().time()
         turn = max(self._next.get(name, 0.0), now - self._credit)
-        if turn - now > LONGEST_WAIT:
+        if turn - now > self._longest_wait:
             return False
         self._next[name] = turn + self._interval
         await asyncio.sleep(max(0.0, turn - now))

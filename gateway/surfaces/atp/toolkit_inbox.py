@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import GatewayError
-from gateway.remote.inbox import Inbox
+from gateway.remote.inbox import STAYS_SECONDS, Inbox
 from gateway.remote.remote_toolkit import RemoteToolkit
 from gateway.remote.remote_toolkits import RemoteToolkits
 from gateway.surfaces.atp.endpoint import json_answer
@@ -45,11 +45,13 @@ class ToolkitInbox:
         *,
         held_seconds: float = HELD_SECONDS,
         key_seconds: float = KEY_SECONDS,
+        stays_seconds: float = STAYS_SECONDS,
     ) -> None:
         self._keys = keys
         self._toolkits = toolkits
         self._held_seconds = held_seconds
         self._key_seconds = key_seconds
+        self._stays_seconds = stays_seconds
         self._inboxes: dict[RemoteToolkit, Inbox] = {}
 
     async def poll(self, request: Request) -> Response:
@@ -83,7 +85,7 @@ class ToolkitInbox:
 
     async def _inbox(self, key: ApiKey) -> Inbox:
         toolkit = await self._toolkits.of(key)
-        return self._inboxes.setdefault(toolkit, Inbox(toolkit))
+        return self._inboxes.setdefault(toolkit, Inbox(toolkit, stays_seconds=self._stays_seconds))
 
     @asynccontextmanager
     async def _watched(
