@@ -53,7 +53,7 @@ async def test_a_code_becomes_tokens_that_say_who_may_do_what_by_which_program(h
     [
         {"code_verifier": None},
         {"code_verifier": "short"},
-        {"code_verifier": pkce()[0]},
+        {"code_verifier": "another-verifier-" * 3},
         {"redirect_uri": None},
         {"redirect_uri": CALLBACK + "/"},
         {"redirect_uri": "https://app.example:443/callback"},
