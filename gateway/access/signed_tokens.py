@@ -4,16 +4,13 @@ The key is the issuer's own that the token names by `kid`, never one that the to
 is one of a fixed list, all with public keys, and the one that the key is for. A header that demands to be understood
 (`crit`) is not, so the token is refused. What was found good is remembered for a few seconds, by digest.
 
-Below: issuer, claims, joserfc. Above: programs. Source: RFC 9068 section 4; RFC 8725 sections 3.1 to 3.11.
+Below: issuer, claims, token_parts, joserfc. Above: programs. Source: RFC 9068 section 4; RFC 8725 sections 3.1 to 3.11.
 """
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-import json
 import time
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +22,7 @@ from gateway.access.authenticator import Refused
 from gateway.access.claims import Expected
 from gateway.access.issuer import Issuer
 from gateway.access.recent import Recent
+from gateway.access.token_parts import claims_of, header_of
 from gateway.clock import Clock
 from gateway.types import Access
 
@@ -73,7 +71,7 @@ class SignedTokens:
         return True
 
     async def _read(self, token: str) -> Access | Refused:
-        header = _json(token.partition(".")[0])
+        header = header_of(token)
         if header is None:
             return _UNREADABLE
         if (refused := self._objection(header)) is not None:
@@ -105,21 +103,4 @@ def _verified(token: str, key: Key) -> dict[str, Any] | None:
         jws.deserialize_compact(token, key, registry=_REGISTRY)
     except (JoseError, ValueError, TypeError):
         return None
-    return _json(token.split(".")[1])
-
-
-def _json(part: str) -> dict[str, Any] | None:
-    """A part of the token as a JSON object; None where it is none, or says something twice."""
-    try:
-        text = urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
-        found = json.loads(text, object_pairs_hook=_once_each)
-    except (binascii.Error, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
-    return found
+    return claims_of(token)
