@@ -23,9 +23,17 @@ NODE = HERE.parent.parent / ".cache/peers/bin/node"
 MAIN = "from gateway.cli import main; main()"
 
 TOOLKIT = '''
+import httpx2
 from gateway import ToolKitClient
 
 client = ToolKitClient(app_name="fixture")
+
+
+@client.tool
+async def fetch(url: str) -> str:
+    """Get a document."""
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        return (await http.get(url)).text
 
 
 @client.tool(read_only=True)
