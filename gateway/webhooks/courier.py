@@ -61,6 +61,10 @@ class _Lane:
     def is_shut(self, now: datetime) -> bool:
         return self.not_before is not None and now < self.not_before
 
+    def is_idle(self, now: datetime) -> bool:
+        """Whether it can be forgotten: nothing is under way, and what failed is long past."""
+        return not self.trying and (self.not_before is None or now > self.not_before + _LONGEST_ASKED)
+
     def failed(self, now: datetime, asked: timedelta | None) -> None:
         self.failures += 1
         pause = min(_FIRST_PAUSE * 2 ** min(self.failures - 1, 8), _LONGEST_PAUSE)
@@ -124,7 +128,7 @@ class Courier:
     async def prune(self) -> int:
         """Forget what has been kept for long enough."""
         now = self._clock.now()
-        self._lanes = {webhook_id: lane for webhook_id, lane in self._lanes.items() if lane.trying or lane.is_shut(now)}
+        self._lanes = {webhook_id: lane for webhook_id, lane in self._lanes.items() if not lane.is_idle(now)}
         return await self._deliveries.prune(now)
 
     async def close(self, seconds: float = 3.0) -> None:
@@ -158,9 +162,10 @@ class Courier:
                 continue
 
     async def _begin(self) -> None:
-        """Begin so many of the tries that are due as there is room for."""
+        """Begin so many of the tries that are due as there is room for, the webhook with the fewest under way first."""
         now = self._clock.now()
-        for webhook in await self._rows.list_due(now):
+        due = await self._rows.list_due(now)
+        for webhook in sorted(due, key=self._tries_under_way):
             lane = self._lanes.setdefault(webhook.id, _Lane())
             room = min(lane.room(now), _AT_A_TIME - len(self._tries))
             if room < 1:
@@ -170,6 +175,10 @@ class Courier:
                 task = asyncio.get_running_loop().create_task(self._try(webhook, delivery, lane))
                 self._tries.add(task)
                 task.add_done_callback(self._tries.discard)
+
+    def _tries_under_way(self, webhook: Webhook) -> int:
+        lane = self._lanes.get(webhook.id)
+        return lane.trying if lane else 0
 
     async def _try(self, webhook: Webhook, delivery: Delivery, lane: _Lane) -> None:
         try:
@@ -185,8 +194,6 @@ class Courier:
             log.exception("a delivery to webhook %s is put off", webhook.id)
         finally:
             lane.trying -= 1
-            if not lane.trying and not lane.failures:
-                self._lanes.pop(webhook.id, None)
             self.wake()
 
     async def _post(self, webhook: Webhook, delivery: Delivery) -> _End:

@@ -11,6 +11,7 @@ import base64
 import json
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,9 @@ class Place:
         return key, text.reveal()
 
 
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+@asynccontextmanager
+async def place_in(tmp_path: Path, **atp: str) -> AsyncIterator[Place]:
+    """A gateway in this folder. Keyword arguments are settings under [atp]."""
     (tmp_path / "kit.py").write_text(TOOLKIT)
     server = AuthorizationServer(RegisteredClient("ours", "ours-0123456789", ("http://127.0.0.1/oauth/callback/acme",)))
     async with serving(server) as issuer:
@@ -72,12 +74,19 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
             "ATP_GATEWAY_PROVIDERS__ACME__ISSUER": issuer,
             "ATP_GATEWAY_PROVIDERS__ACME__CLIENT_ID": "ours",
             "ATP_GATEWAY_PROVIDERS__ACME__CLIENT_SECRET": "ours-0123456789",
+            **{f"ATP_GATEWAY_ATP_{name.upper()}": value for name, value in atp.items()},
         }
         async with app.serving(load_settings(None, settings), [str(tmp_path / "kit.py")]) as gateway:
             keys = (await gateway.accounts.open()).keys
             rights = Rights(return_urls=(BACK,))
             key, text = await keys.create(KeyKind.APP, "Notes", by=gateway.principal, rights=rights)
             yield Place(gateway, keys, server, key, text.reveal())
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with place_in(tmp_path) as place:
+        yield place
 
 
 async def test_an_apps_user_connects_comes_back_and_is_acted_for(place: Place) -> None:

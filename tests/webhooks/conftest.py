@@ -51,6 +51,11 @@ class Receiver:
     _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
+    def host(self) -> str:
+        """As `[atp] webhook_hosts` names it."""
+        return self.url.split("/")[2]
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(body) for _, body in self.received]
 
@@ -122,6 +127,13 @@ def key() -> Secret:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver, on a port of loopback."""
     receiver = Receiver()
     async with serving(Starlette(routes=[Route("/hook", receiver.answer, methods=["POST"])])) as base_url:
         receiver.url = f"{base_url}/hook"
@@ -131,7 +143,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 def hosts(receiver: Receiver) -> list[str]:
     """The hosts that webhooks may lead to: the receiver's."""
-    return [receiver.url.split("/")[2]]
+    return [receiver.host]
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ async def test_a_receiver_that_asks_for_patience_gets_it(
     await post.register(receiver.url)
     await post.tell(ADA, "tool.called")
     await post.courier.settle()
+    assert (await only(post)).next_try_at >= at - SECOND
 
     await post.tell(ADA, "tool.called")
     assert await pass_on(post, clock, HOUR - 2 * SECOND) == 0, "nor is the next event sent any sooner"
