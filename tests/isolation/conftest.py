@@ -82,13 +82,17 @@ class World:
         return True
 
     @staticmethod
-    async def until(holds: Callable[[], bool]) -> None:
+    async def moment() -> None:
+        """Ten milliseconds."""
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.01, passed.set)
+        await passed.wait()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
         """Look again and again until it holds, for five seconds at most."""
         with anyio.fail_after(5):
             while not holds():
-                passed = asyncio.Event()
-                asyncio.get_running_loop().call_later(0.01, passed.set)
-                await passed.wait()
+                await self.moment()
 
     async def _write(self, batch: Any) -> None:
         return None
