@@ -93,10 +93,10 @@ def asks_plainly(ctx: Context) -> str:
     except Exception as error:
         return type(error).__name__
 
-@client.tool
-def talks(count: int, token: str = "") -> None:
+@client.tool(auth_provider="hubspot")
+def talks(count: int, auth_token: str) -> None:
     """Prints."""
-    os.write(1, f"from below {token}\\n".encode())
+    os.write(1, f"from below {auth_token}\\n".encode())
     for number in range(count):
         print(f"line {number}", "x" * 1000)
 
@@ -268,9 +268,8 @@ async def test_calls_at_once_get_their_own_answers(world):
 
 async def test_what_a_worker_prints_is_in_the_log_redacted_and_not_without_end(world, caplog):
     with caplog.at_level(logging.INFO, "toolkit"):
-        await asyncio.gather(world.call("whose"), world.call("whose"))
         for _ in range(2):
-            await world.call("talks", count=200, token=world.grants.answer.token)
+            await world.call("talks", count=200)
         await world.until(lambda: len(caplog.records) >= 60)
 
     assert "from below [redacted]" in caplog.text
