@@ -140,6 +140,7 @@ def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:
         "ws_max_size": MESSAGE_LIMIT,
         "ws_ping_interval": PING_SECONDS,
         "ws_ping_timeout": None,
+        "ws_per_message_deflate": False,  # costs memory for each socket, and lengths tell of tokens beside chosen text
         "timeout_graceful_shutdown": GRACE_SECONDS,
     }
     return uvicorn.Config(app, **{**settings, **more})

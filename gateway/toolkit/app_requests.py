@@ -11,7 +11,7 @@ from __future__ import annotations
 import urllib.parse
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from gateway.errors import GatewayError, UnexpectedAnswerError
@@ -38,7 +38,7 @@ class AppRequest(Generic[T]):
     method: str
     path: str
     read: Callable[[Any], T]
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | None = field(default=None, repr=False)  # there may be a token in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,7 @@ class Whose:
 
     external_user_id: str | None = None
     account: str | None = None
-    auth_token: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Whose({self.external_user_id!r}, {self.account!r})"
+    auth_token: str | None = field(default=None, repr=False)
 
 
 def begin_consent(platform_id: str, external_user_id: str, return_url: str | None) -> AppRequest[Json]:

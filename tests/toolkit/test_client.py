@@ -319,6 +319,13 @@ def test_under_a_loader_the_sdk_s_other_methods_return_at_once(client, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_under_a_loader_the_gateway_that_it_names_is_not_served(registry, shelf):
+    client = ToolKitClient("key", "crm", "https://gateway.example.com", protocol="ws")
+
+    client.start()
+    client.stop()
+
+
 def test_run_as_a_script_it_says_how_to_be_served(write):
     script = write(
         "crm.py",

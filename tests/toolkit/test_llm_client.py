@@ -31,9 +31,12 @@ from gateway.errors import (
     UnexpectedAnswerError,
 )
 from gateway.secret import Secret
+from gateway.toolkit.app_requests import Whose, task
 from gateway.toolkit.llm_client import BoundGateway, bound_to
+from gateway.toolkit.tool_calls import AskedCall
 
 KEY = "app-key-7f3a9c51d2"
+TOKEN = "token-0123456789"
 Answer = Callable[[BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]
 
 
@@ -325,6 +328,13 @@ def test_a_call_that_the_model_wrote_wrong_is_an_event_and_not_sent(kind: Any) -
     (event,) = kind(KEY).call_tool_streaming("crm", [{"name": "f", "arguments": "{"}])
 
     assert (event["status"], event["code"]) == ("error", "invalid_arguments")
+
+
+def test_a_token_that_an_app_sends_does_not_show() -> None:
+    call = AskedCall("1", "find", {})
+
+    assert TOKEN not in repr(task("crm", call, None, Whose("ada", "work", TOKEN)))
+    assert TOKEN not in repr(Whose("ada", "work", TOKEN))
 
 
 def test_an_unknown_protocol_or_model_provider_is_refused(kind: Any) -> None:

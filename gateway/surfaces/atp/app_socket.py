@@ -18,8 +18,9 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -39,6 +40,7 @@ AT_ONCE = 16  # messages being worked on
 WAITING = 64  # messages that wait for one of those to end
 WAITING_CHARACTERS = 4 << 20  # all of them together
 KEY_SECONDS = 2.0  # how often an idle socket's key is looked at again
+MOST_SOCKETS = 100  # of one app
 LONGEST_REQUEST_ID = 300  # characters
 
 _POLICY, _UNSUPPORTED = 1008, 1003  # RFC 6455: close codes
@@ -66,21 +68,32 @@ class AppSockets:
         self._key_seconds = key_seconds
         self._at_once = at_once
         self._waiting = waiting
+        self._open: Counter[tuple[str, str]] = Counter()
 
     async def serve(self, socket: WebSocket) -> None:
         await socket.accept()
         with suppress(WebSocketDisconnect):
             try:
-                key = await self._enter(socket)
+                key, app = await self._enter(socket)
             except (RefusalError, GatewayError) as error:
                 await _say(socket, {"type": "auth_response", "success": False, "error": str(error)})
                 await socket.close(_POLICY)
                 return
-            await _say(socket, {"type": "auth_response", "success": True})
-            await self._converse(socket, key)
+            with self._counted(app):
+                await _say(socket, {"type": "auth_response", "success": True})
+                await self._converse(socket, key)
 
-    async def _enter(self, socket: WebSocket) -> Secret:
-        """The key in the first message: one of the same app as that in the path."""
+    @contextmanager
+    def _counted(self, app: App) -> Iterator[None]:
+        who = (app.tenant, app.name)
+        self._open[who] += 1
+        try:
+            yield
+        finally:
+            self._open[who] -= 1
+
+    async def _enter(self, socket: WebSocket) -> tuple[Secret, App]:
+        """The key in the first message, and its app, whose key is in the path, too."""
         try:
             async with asyncio.timeout(self._auth_seconds):
                 message = object_in(await socket.receive_text(), "The first message")
@@ -89,9 +102,12 @@ class AppSockets:
         key = message.get("api_key")
         if message.get("type") != "auth" or not isinstance(key, str):
             raise RefusalError(401, KeyRefusedError.code, 'Send {"type": "auth", "api_key": …} first, and at once.')
-        if await self._keys.app(key) != await self._keys.app(socket.path_params["api_key"]):
+        app = await self._keys.app(key)
+        if app != await self._keys.app(socket.path_params["api_key"]):
             raise RefusalError(401, KeyRefusedError.code, "The key in the path is another app's. Use one for both.")
-        return Secret(key)
+        if self._open[app.tenant, app.name] >= MOST_SOCKETS:
+            raise RefusalError(503, "too_many_sockets", f"This app has {MOST_SOCKETS} sockets open. Close some.")
+        return Secret(key), app
 
     async def _converse(self, socket: WebSocket, key: Secret) -> None:
         """Read until the client goes, or its key is no key any more; then end what is still running for it."""

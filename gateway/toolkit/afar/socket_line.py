@@ -69,6 +69,7 @@ class SocketLine:
             ping_interval=PING_SECONDS,
             ping_timeout=PONG_SECONDS,
             max_size=LARGEST_MESSAGE,
+            compression=None,
             logger=_WIRE,
         )
 

@@ -132,7 +132,7 @@ class Work:
             except GatewayUnreachableError as error:
                 log.warning("%s", error.message)
             failures = 1 if loop.time() - began > STEADY else failures + 1
-            await self._pause(random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**failures)))  # noqa: S311 - no secret
+            await self._pause(delay_after(failures))
 
     @contextmanager
     def _telling_changes(self, registration: Registration) -> Iterator[None]:
@@ -163,6 +163,11 @@ class Work:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+
+def delay_after(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: any number up to a bound, which doubles with each."""
+    return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(failures, 10)))  # noqa: S311 - no secret
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from gateway.errors import StoreUnavailableError
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.atp.app import App
-from gateway.surfaces.atp.app_socket import AppSockets
+from gateway.surfaces.atp.app_socket import MOST_SOCKETS, AppSockets
 from gateway.surfaces.atp.keys import ExactUrls
 from gateway.surfaces.atp.requests import LARGEST_BODY, RefusalError
 from gateway.surfaces.doors import Doors
@@ -147,6 +147,19 @@ async def test_nobody_enters_without_a_key_of_the_same_app_in_path_and_first_mes
         assert await line.end() == 1008
 
 
+async def test_an_app_has_so_many_sockets_and_one_that_it_closes_makes_room() -> None:
+    async with alone(Keys(), Slow()) as url:
+        async with AsyncExitStack() as lines:
+            for _ in range(MOST_SOCKETS):
+                await lines.enter_async_context(line_to(url))
+            async with line_to(url, key=None) as one_more:
+                refused = await one_more.ask({"type": "auth", "api_key": KEY})
+        async with line_to(url):
+            pass
+
+    assert (refused["success"], refused["error"]) == (False, f"This app has {MOST_SOCKETS} sockets open. Close some.")
+
+
 async def test_whoever_does_not_say_who_they_are_is_not_waited_for() -> None:
     async with alone(Keys(), Slow(), auth_seconds=0.05) as url, line_to(url, key=None) as line:
         assert (await line.hear())["success"] is False
@@ -210,7 +223,8 @@ async def test_binary_messages_and_giant_ones_end_the_socket_with_a_code(serve: 
             assert (await line.hear())["success"] is False
             assert await line.end() == 1008
         async with line_to(house.base_url) as line:
-            await line.connection.send(json.dumps(task("r1", more="x" * MESSAGE_LIMIT)))
+            with suppress(ConnectionClosed):
+                await line.connection.send(json.dumps(task("r1", more="x" * MESSAGE_LIMIT)))
             assert await line.end() == 1009
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from gateway import CapabilityMissingError, Context, Credential, Form, Image, ToolError, ToolKitClient
 from gateway.errors import GatewayError, KeyRefusedError
+from gateway.toolkit.afar.work import LONGEST_DELAY, delay_after
 from gateway.toolkit.tool import Annotations
 
 KEY = "atpg_toolkit_" + "k" * 43
@@ -363,6 +364,15 @@ async def test_a_worker_that_cannot_reach_its_gateway_stops_at_once() -> None:
         await asyncio.wait([serving], timeout=0.05)
 
     assert serving.exception() is None
+
+
+def test_it_waits_longer_after_each_failure_and_never_all_workers_the_same() -> None:
+    longest = [max(delay_after(failures) for _ in range(200)) for failures in (1, 3, 5, 20, 100_000)]
+
+    assert 0.5 < longest[0] <= 1
+    assert 2 < longest[1] <= 4
+    assert max(longest) <= LONGEST_DELAY
+    assert min(delay_after(20) for _ in range(200)) < 5
 
 
 async def test_it_comes_back_when_the_line_breaks(desk: Any, client: Any, started: Any) -> None:
