@@ -89,6 +89,17 @@ def replay(webhook_id: str, delivery_id: str | None, config: Path | None, as_jso
     click.secho(f"✓ {count} {'delivery is' if count == 1 else 'deliveries are'} due again.", fg="green", err=True)
 
 
+@command.command("delete", short_help="Delete a webhook, and what is on its way to it.")
+@click.argument("webhook_id", metavar="WEBHOOK")
+@options.config
+def delete(webhook_id: str, config: Path | None) -> None:
+    """Delete an app's webhook. The app may register it again, for as long as it has a key."""
+    import anyio
+
+    anyio.run(_delete, options.settings_for(config), webhook_id)
+    click.secho("✓ Deleted.", fg="green", err=True)
+
+
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Store]:
     from gateway.deferred import database_url
@@ -129,6 +140,21 @@ async def _replay(settings: Settings, webhook_id: str, delivery_id: str | None) 
     if delivery_id and not found:
         raise WebhookNotFoundError(f"The webhook has no delivery {delivery_id}. See: atp-gateway webhooks deliveries")
     return found
+
+
+async def _delete(settings: Settings, webhook_id: str) -> None:
+    from gateway.access.authenticator import local_principal
+    from gateway.audit import AuditLog
+    from gateway.clock import SystemClock
+
+    async with _opened(settings) as store:
+        webhook = await _get(store, webhook_id)
+        await store.webhooks.drop(webhook.principal, webhook.id)
+        audit = AuditLog(store.audit.append, SystemClock())
+        audit.record(
+            local_principal(), "webhook.deleted", "done", client=webhook.principal.subject, reference=webhook.id
+        )
+        await audit.close()
 
 
 async def _get(store: Store, webhook_id: str) -> Webhook:

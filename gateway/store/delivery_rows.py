@@ -11,7 +11,7 @@ Not here: sending (`gateway.webhooks`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.engine import Engines
 from gateway.store.tables import WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row
+from gateway.store.webhook_rows import in_use
 from gateway.types import Principal
 from gateway.webhook_types import Delivery, DeliveryStatus, Webhook
 
@@ -52,7 +53,7 @@ class DeliveryRows:
         async def write(transaction: AsyncConnection) -> bool:
             if await _room(transaction, delivery.webhook_id) < 1:
                 return False
-            await transaction.execute(self._engines.insert(WEBHOOK_DELIVERIES).values(asdict(delivery)))
+            await transaction.execute(self._engines.insert(WEBHOOK_DELIVERIES).values(_to_columns(delivery)))
             return True
 
         return await self._engines.together(write)
@@ -134,7 +135,7 @@ async def put_in(transaction: AsyncConnection, engines: Engines, notices: Iterab
     for notice in notices:
         by_app.setdefault(notice.app, []).append(notice)
     theirs = or_(*(belongs_to(WEBHOOKS, app) for app in by_app))
-    rows = await transaction.execute(select(WEBHOOKS).where(theirs, WEBHOOKS.c.disabled_at.is_(None)))
+    rows = await transaction.execute(select(WEBHOOKS).where(theirs, in_use()))
     count = 0
     for webhook in [from_row(Webhook, row) for row in rows.mappings().all()]:
         wanted = [notice for notice in by_app[webhook.principal] if notice.type in webhook.events]
@@ -150,7 +151,7 @@ async def _put_in(
     if missed := len(wanted[room:]):
         more = update(WEBHOOKS).where(WEBHOOKS.c.id == webhook.id).values(missed=WEBHOOKS.c.missed + missed)
         await transaction.execute(more)
-    deliveries = [asdict(notice.delivery(webhook.id)) for notice in wanted[:room]]
+    deliveries = [_to_columns(notice.delivery(webhook.id)) for notice in wanted[:room]]
     if deliveries:
         await transaction.execute(engines.insert(WEBHOOK_DELIVERIES).on_conflict_do_nothing(), deliveries)
     return len(deliveries)
@@ -162,6 +163,13 @@ async def _room(transaction: AsyncConnection, webhook_id: str) -> int:
     some = select(_columns.id).where(waiting).limit(MOST_WAITING).subquery()
     count: int = (await transaction.execute(select(func.count()).select_from(some))).scalar_one()
     return MOST_WAITING - count
+
+
+_FIELDS = tuple(field.name for field in fields(Delivery))
+
+
+def _to_columns(delivery: Delivery) -> dict[str, Any]:
+    return {name: getattr(delivery, name) for name in _FIELDS}
 
 
 def _is(webhook_id: str, delivery_id: str) -> ColumnElement[bool]:

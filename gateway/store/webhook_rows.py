@@ -9,15 +9,17 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.engine import Engines
-from gateway.store.tables import WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row, person, to_columns
-from gateway.types import Principal
+from gateway.store.tables import API_KEYS, WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row, person, to_columns
+from gateway.types import KeyKind, Principal
 from gateway.webhook_types import Webhook
 
 _columns = WEBHOOKS.c
+APP = "app"
+"""The issuer of an app that has keys of its own."""
 
 
 class WebhookRows:
@@ -65,7 +67,7 @@ class WebhookRows:
         """Those in use that have something to be delivered now."""
         waiting = WEBHOOK_DELIVERIES.c
         due = exists().where(waiting.webhook_id == _columns.id, waiting.next_try_at <= now)
-        return await self._list(select(WEBHOOKS).where(_columns.disabled_at.is_(None), due))
+        return await self._list(select(WEBHOOKS).where(in_use(), due))
 
     async def disable(self, webhook: Webhook, now: datetime) -> bool:
         """Deliver no more to it. False if it was disabled, or is gone."""
@@ -87,6 +89,18 @@ class WebhookRows:
 
     async def _list(self, statement: Select[tuple[object, ...]]) -> Sequence[Webhook]:
         return [from_row(Webhook, row) for row in await self._engines.rows(statement)]
+
+
+def in_use() -> ColumnElement[bool]:
+    """Not disabled, and of an app that still has a key: whose keys were all revoked is to hear of nobody any more."""
+    keys = API_KEYS.c
+    key = exists().where(
+        keys.kind == KeyKind.APP,
+        keys.tenant == _columns.tenant,
+        keys.name == _columns.subject,
+        keys.revoked_at.is_(None),
+    )
+    return and_(_columns.disabled_at.is_(None), or_(_columns.issuer != APP, key))
 
 
 _OLDEST_FIRST = (_columns.created_at, _columns.id)

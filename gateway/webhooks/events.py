@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.store.webhook_rows import APP
 from gateway.types import AuditEvent, Principal
 from gateway.webhook_types import Delivery
 from gateway.webhooks.schedule import MOST_TRIES
@@ -71,7 +72,7 @@ def _app_of(person: Principal) -> Principal | None:
     On one person's own machine an app acts as that person, so its webhooks are theirs, and hear of them.
     """
     if person.app is not None:
-        return Principal("app", person.app, person.tenant)
+        return Principal(APP, person.app, person.tenant)
     return person if person.issuer == "local" else None
 
 

@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.access.authenticator import local_principal
 from gateway.clock import SystemClock
 from gateway.store.store import Store
 from gateway.types import Principal
@@ -78,7 +79,16 @@ async def test_what_is_dead_is_replayed_and_a_delivery_by_its_id(webhooks: Any, 
     assert {delivery.id for delivery in due} == {"dead", "arrived"}
 
 
-@pytest.mark.parametrize("arguments", [("deliveries", "w2"), ("replay", "w2"), ("replay", "w1", "nothing")])
+async def test_a_webhook_is_deleted_and_that_is_on_record(webhooks: Any, store: Store):
+    assert "Deleted" in (await webhooks("delete", "w1")).stderr
+    assert await store.webhooks.list_all() == []
+    [fact] = await store.audit.list_latest(local_principal())
+    assert (fact.action, fact.client, fact.reference) == ("webhook.deleted", "shop", "w1")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("delete", "w2"), ("deliveries", "w2"), ("replay", "w2"), ("replay", "w1", "nothing")]
+)
 async def test_what_is_not_there_is_an_error(webhooks: Any, arguments: tuple[str, ...]):
     result = await webhooks(*arguments)
     assert result.exit_code == 1

@@ -21,7 +21,7 @@ from gateway.clock import Clock, MovableClock
 from gateway.secret import Secret
 from gateway.store.store import Store
 from gateway.testing.serving import serving
-from gateway.types import Principal
+from gateway.types import ApiKey, KeyKind, Principal
 from gateway.vault.data_keys import DataKeys
 from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring
@@ -36,6 +36,8 @@ ADA = Principal("app:shop", "ada@example.com")
 ALL = frozenset(
     {"connection_success", "connection_failed", "connection_needs_reauth", "connection_revoked", "tool_called"}
 )
+APPS = (("shop", "default"), ("other", "default"), ("shop", "acme"))
+"""Those that have a key."""
 PATIENCE = 5.0  # seconds
 
 Answer = Callable[[Request], Any]
@@ -101,6 +103,10 @@ async def posting(database: str, key: Secret, clock: Clock, hosts: list[str]) ->
     store, keyring = await Store.open(database), Keyring([key])
     vault = Vault(keyring, DataKeys(store.data_keys, keyring, clock))
     await vault.check(store.marks)
+    if not await store.keys.list_all():
+        for number, (name, tenant) in enumerate(APPS):
+            made = ApiKey(f"k{number}", KeyKind.APP, name, tenant, f"p{number}", clock.now())
+            await store.keys.insert(made, bytes([number]))
 
     async def write(events: Any) -> None:
         await webhooks.outbox.append(events)

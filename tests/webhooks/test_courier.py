@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from gateway.clock import MovableClock
 from gateway.secret import Secret
 from gateway.store.store import Store
+from gateway.types import ApiKey, KeyKind
 from gateway.webhook_types import DeliveryStatus
 from gateway.webhooks import schedule
 from tests.webhooks.conftest import ADA, ALL, SHOP, Post, Receiver, pass_on, posting
@@ -206,9 +207,7 @@ async def test_gigabytes_in_answer_are_not_read(post: Post, receiver: Receiver):
     assert (await only(post)).status is DeliveryStatus.DELIVERED
 
 
-async def test_a_receiver_that_hangs_holds_nobody_else_up(
-    post: Post, receiver: Receiver, clock: MovableClock
-):  # fmt: skip
+async def test_a_receiver_that_hangs_holds_nobody_else_up(post: Post, receiver: Receiver, clock: MovableClock):
     """However many events wait for it."""
     released = asyncio.Event()
 
@@ -282,6 +281,26 @@ async def test_a_replay_in_the_middle_of_a_try_is_not_lost(post: Post, receiver:
     await post.courier.settle()
     assert (await only(post)).status is DeliveryStatus.DELIVERED
     assert len(receiver.received) == 2
+
+
+async def test_an_app_whose_keys_were_all_revoked_hears_nothing_more(
+    post: Post, receiver: Receiver, clock: MovableClock
+):
+    """Whoever had the key may have registered a receiver of their own."""
+    webhook, _ = await post.register(receiver.url)
+    await post.tell(ADA, "tool.called")
+    second = ApiKey("second", KeyKind.APP, "shop", "default", "p", clock.now())
+    await post.store.keys.insert(second, b"second")
+
+    await post.store.keys.revoke("k0", clock.now())
+    await post.courier.settle()
+    assert len(receiver.received) == 1, "a key that is turned changes nothing"
+
+    await post.tell(ADA, "tool.called")
+    await post.store.keys.revoke("second", clock.now())
+    await post.tell(ADA, "tool.called")
+    assert await post.courier.settle() == 0
+    assert len(await post.deliveries(webhook)) == 2
 
 
 async def test_a_host_that_is_not_allowed_any_more_gets_nothing(
