@@ -87,6 +87,17 @@ async def test_a_poll_whose_client_has_gone_takes_no_call(opened: Open) -> None:
             await until(lambda: len(toolkit.workers._line._idle) == 0)
 
 
+async def test_a_poll_whose_client_has_gone_is_ended_at_once(opened: Open) -> None:
+    async with opened(held_seconds=30) as here:
+        key, text = await here.key()
+        toolkit = await here.toolkits.of(key)
+        gone = polling(here, text)
+        await until(lambda: len(toolkit.workers._line._idle) == 1)
+        gone.cancel()
+
+        await until(lambda: len(toolkit.workers._line._idle) == 0)
+
+
 async def test_answers_that_are_late_twice_made_up_or_another_toolkits_are_ignored(opened: Open) -> None:
     async with opened() as here:
         key, text = await here.key()

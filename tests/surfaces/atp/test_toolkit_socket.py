@@ -173,7 +173,7 @@ async def test_a_late_answer_is_dropped_and_makes_the_worker_free(opened: Open) 
             assert (await soon(call)).result.structured == "in time"
 
 
-QUICK = Times(key=60, ping=0.05, pong=0.05, stuck=0.3, grace=0.05)
+QUICK = Times(key=60, ping=0.25, pong=0.25, stuck=60, grace=0.05)
 
 
 async def test_an_idle_worker_that_does_not_answer_pings_is_cut_off_and_its_tools_go(opened: Open) -> None:
@@ -196,7 +196,7 @@ async def test_a_busy_worker_is_not_cut_off_for_a_ping_that_it_cannot_answer(ope
             await greeted(worker)
             call = here.call()
             request = await worker.hear()
-            await a_moment(0.3)
+            await a_moment(0.8)
             await worker.answer(request, "done")
 
             assert (await soon(call)).result.structured == "done"
@@ -216,7 +216,7 @@ async def test_a_client_of_ours_that_does_not_answer_pings_is_cut_off_though_it_
 
 
 async def test_a_worker_that_stays_stuck_in_a_call_is_cut_off_in_the_end(opened: Open) -> None:
-    async with opened(times=QUICK) as here:
+    async with opened(times=Times(key=60, ping=0.1, pong=60, stuck=0.2, grace=0.05)) as here:
         _, text = await here.key()
         await here.register(text, timeout=0.1)
         async with here.worker(text) as worker:
@@ -250,7 +250,7 @@ async def test_a_worker_that_hangs_up_ends_its_call_at_once_and_comes_back_unnot
 
 
 async def test_a_key_that_is_revoked_closes_the_socket_and_takes_the_tools_away(opened: Open) -> None:
-    async with opened() as here:
+    async with opened(times=Times(key=0.05, grace=60)) as here:
         key, text = await here.key()
         await here.register(text)
         async with here.worker(text) as worker:
