@@ -25,6 +25,7 @@ COMMANDS = {
     "connect": "connect an account at a provider",
     "connections": "list, or end, your connections",
     "providers": "list the known providers, and check that yours are ready",
+    "toolkits": "see what toolkits from afar have registered, and decide about changes",
     "webhooks": "list apps' webhooks and what was delivered, and deliver again",
     "keys": "make, list and revoke API keys; turn the keys that seal tokens",
 }
