@@ -36,6 +36,10 @@
     ├── KeyRefusedError           no API key of ours, or one that was revoked
     │   └── WrongKeyKindError     one of ours, but for something else
     ├── IssuerUnavailableError    whoever issues tokens for us cannot be asked about one
+    ├── SignInError               somebody at a browser is not let in
+    │   ├── TooManySignInsError   too many failed lately: for this account, or from this address
+    │   └── InvitationError       no invitation, or one that is used up, too old or replaced
+    ├── AccountError              a person or a local account cannot be changed like this
     ├── KeyChangeError            an API key cannot be made, or changed, like this
     ├── RemoteGatewayError        our own clients: the gateway that they talk to did not do what it was asked
     │   ├── GatewayUnreachableError
@@ -230,6 +234,29 @@ class IssuerUnavailableError(GatewayError):
     code = "issuer_unavailable"
 
 
+class SignInError(GatewayError):
+    code = "sign_in_failed"
+
+
+class TooManySignInsError(SignInError):
+    """`seconds` from now it may be tried again."""
+
+    code = "too_many_sign_ins"
+
+    def __init__(self, seconds: int) -> None:
+        wait = "a minute" if seconds <= 60 else f"{-(-seconds // 60)} minutes"
+        super().__init__(f"There were too many attempts. Wait {wait}, then try again.")
+        self.seconds = seconds
+
+
+class InvitationError(SignInError):
+    code = "invitation_gone"
+
+
+class AccountError(GatewayError):
+    code = "invalid_account"
+
+
 class KeyChangeError(GatewayError):
     code = "invalid_key"
 
@@ -335,6 +362,10 @@ WIRE: dict[type[GatewayError], Wire] = {
     KeyRefusedError: Wire(None, 401),
     WrongKeyKindError: Wire(None, 403),
     IssuerUnavailableError: Wire(None, 503),
+    SignInError: Wire(None, 403),
+    TooManySignInsError: Wire(None, 429),
+    InvitationError: Wire(None, 404),
+    AccountError: Wire(None, 422),
     KeyChangeError: Wire(None, 422),
     RemoteGatewayError: Wire(None, 502),
     GatewayUnreachableError: Wire(None, 503),

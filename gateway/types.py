@@ -64,7 +64,8 @@ class Access:
     """One request's right to act for `principal`, as its credential was read. Good until `expires_at`, if that is set.
 
     `client` is the id of the OAuth client, or the key's name. `scopes` are the gateway's own (`gateway.access.scopes`),
-    never a provider's. `grant_id` names the consent behind a token of the built-in authorization server.
+    never a provider's. `grant_id` names the consent behind a token of the built-in authorization server. `name` is what
+    a page calls the person, where that is known.
     """
 
     principal: Principal
@@ -73,6 +74,7 @@ class Access:
     kind: AccessKind = AccessKind.LOCAL
     expires_at: datetime | None = None
     grant_id: str | None = None
+    name: str | None = None
 
 
 class CredentialKind(StrEnum):

@@ -36,13 +36,20 @@ _SHORTEST_RSA = 342  # characters of base64: 2048 bits
 Fetch = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """The JSON object at a URL, or None where there is none to be had."""
 
+Check = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""An issuer's metadata, if the issuer may have written it. IssuerUnavailableError."""
+
 
 class Issuer:
-    """`url` is the issuer's name, to the letter. `timer` counts seconds, as `time.monotonic` does."""
+    """`url` is the issuer's name, to the letter; `check` judges its metadata. `timer` counts
+    seconds, as `time.monotonic` does."""
 
-    def __init__(self, url: str, fetch: Fetch, *, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, url: str, fetch: Fetch, *, check: Check | None = None, timer: Callable[[], float] = time.monotonic
+    ) -> None:
         self.url = url
         self._fetch = fetch
+        self._check = check or checked
         self._timer = timer
         self._metadata: Mapping[str, Any] = {}
         self._keys: Mapping[str, Key] = {}
@@ -70,6 +77,14 @@ class Issuer:
         if name not in self._metadata:
             raise IssuerUnavailableError(f"{self.url} names no {name} in its metadata.")
         return str(self._metadata[name])
+
+    async def metadata(self) -> Mapping[str, Any]:
+        """What it says of itself. IssuerUnavailableError where that is not known."""
+        if not self._metadata:
+            await self._read()
+        elif self._age >= FRESH_FOR:
+            self._read_soon()
+        return self._metadata
 
     async def close(self) -> None:
         """Stop reading."""
@@ -111,7 +126,7 @@ class Issuer:
     async def _read_metadata(self) -> Mapping[str, Any]:
         for place in places(self.url):
             if (found := await self._fetch(place)) is not None:
-                return checked(self.url, found)
+                return self._check(self.url, found)
         if not self._metadata:
             raise IssuerUnavailableError(f"{self.url} serves no metadata right now. Try again in a moment.")
         return self._metadata

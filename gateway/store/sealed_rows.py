@@ -15,6 +15,7 @@ from sqlalchemy import Column, ColumnElement, Table, bindparam, func, literal, s
 
 from gateway.store.authorization_tables import SIGNING_KEYS
 from gateway.store.engine import Engines
+from gateway.store.people_tables import LOCAL_ACCOUNTS
 from gateway.store.tables import CONNECTIONS, FLOWS, MARKS, REVOCATIONS, WEBHOOKS
 from gateway.types import Principal
 
@@ -51,6 +52,7 @@ _PLACES = {
         _Place(REVOCATIONS, REVOCATIONS.c.sealed, REVOCATIONS.c.id),
         _Place(WEBHOOKS, WEBHOOKS.c.sealed, WEBHOOKS.c.id),
         _Place(SIGNING_KEYS, SIGNING_KEYS.c.sealed, SIGNING_KEYS.c.id, personal=False),
+        _Place(LOCAL_ACCOUNTS, LOCAL_ACCOUNTS.c.sealed, LOCAL_ACCOUNTS.c.id, personal=False),
         _Place(MARKS, MARKS.c.value, MARKS.c.name, personal=False, prefix="vault-"),
     )
 }

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gateway.clock import Clock
 from gateway.errors import SettingsError, StoreUnavailableError
+from gateway.store.account_rows import AccountRows
 from gateway.store.audit_rows import AuditRows
 from gateway.store.client_rows import ClientRows
 from gateway.store.connection_rows import ConnectionRows
@@ -26,11 +27,14 @@ from gateway.store.grant_rows import GrantRows
 from gateway.store.key_rows import ApiKeyRows
 from gateway.store.lease_rows import LeaseRows
 from gateway.store.mark_rows import MarkRows
+from gateway.store.person_rows import PersonRows
 from gateway.store.remote_rows import RemoteRows
 from gateway.store.revocation_rows import RevocationRows
 from gateway.store.schema import bring_up_to_date
 from gateway.store.sealed_rows import SealedRows
+from gateway.store.session_rows import SessionRows
 from gateway.store.signing_key_rows import SigningKeyRows
+from gateway.store.throttle_rows import ThrottleRows
 from gateway.store.webhook_rows import WebhookRows
 
 _FORMS = "Write sqlite:////absolute/path.db or postgresql://user@host/name."
@@ -57,6 +61,10 @@ class Store:
         self.signing_keys = SigningKeyRows(engines)
         self.webhooks = WebhookRows(engines)
         self.deliveries = DeliveryRows(engines)
+        self.people = PersonRows(engines)
+        self.sessions = SessionRows(engines)
+        self.accounts = AccountRows(engines)
+        self.throttles = ThrottleRows(engines)
 
     @classmethod
     async def open(cls, url: str) -> Store:

@@ -43,6 +43,7 @@ _FIELDS = {
     "revocations": "tokens",
     "signing_keys": "key",
     "webhooks": "secret",
+    "local_accounts": "totp",
     "marks": "value",
 }
 """What a table's sealed value is called in its binding."""

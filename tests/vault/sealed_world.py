@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.clock import MovableClock
 from gateway.oauth.grants import Grants
 from gateway.oauth.live_tokens import LiveTokens
+from gateway.people_types import LocalAccount
 from gateway.secret import Secret
+from gateway.store.people_tables import LOCAL_ACCOUNTS
 from gateway.store.store import Store
 from gateway.store.tables import CONNECTIONS, FLOWS, REVOCATIONS, WEBHOOKS, to_columns
 from gateway.types import (
@@ -22,7 +24,7 @@ from gateway.types import (
     Revocation,
     TokenSet,
 )
-from gateway.vault.vault import Binding, Vault
+from gateway.vault.vault import Binding, Vault, own_binding
 from gateway.webhook_types import Webhook
 from gateway.webhooks.registrations import secret_binding
 
@@ -51,6 +53,7 @@ class World:
         await self._insert(FLOWS, [await self._flow(number, vaults[number % 2]) for number in range(others)])
         pending = [await self._revocation(number, vaults[number % 2]) for number in range(others)]
         await self._insert(REVOCATIONS, pending)
+        await self._insert_accounts([await self._account(number, vaults[number % 2]) for number in range(others)])
         await self._insert(WEBHOOKS, [await self._webhook(number, vaults[number % 2]) for number in range(others)])
 
     async def tokens(self, number: int) -> str:
@@ -63,6 +66,14 @@ class World:
         for start in range(0, len(rows), 500):
             chunk = [to_columns(row) for row in rows[start : start + 500]]
             await self.store._engines.change(self.store._engines.insert(table), chunk)
+
+    async def _insert_accounts(self, accounts: Sequence[LocalAccount]) -> None:
+        for account in accounts:
+            await self.store._engines.change(self.store._engines.insert(LOCAL_ACCOUNTS).values(asdict(account)))
+
+    async def _account(self, number: int, vault: Vault) -> LocalAccount:
+        sealed = await vault.seal(b"secret", own_binding("local_accounts", f"l{number}", "totp"))
+        return LocalAccount(f"l{number}", f"{number}@example.com", None, frozenset(), NOW, sealed=sealed)
 
     async def _connection(self, number: int, vault: Vault) -> Connection:
         row = Connection(

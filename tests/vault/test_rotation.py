@@ -66,7 +66,7 @@ async def test_every_kind_of_value_is_sealed_anew_and_the_former_keys_are_retire
     done = await rotation.run()
 
     assert (done.resumed, done.made, done.retired, done.destroyed, done.broken) == (False, 3, 3, 0, [])
-    assert done.sealed == before.total() == 60 + 5 + 5 + 5 + 1
+    assert done.sealed == before.total() == 60 + 5 + 5 + 5 + 5 + 1
     after = await rotation.count()
     assert after.keys() == await newest(store)
     assert after.total() == before.total()

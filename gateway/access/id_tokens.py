@@ -1,0 +1,82 @@
+"""The ID token: what the company's identity provider says, and signs, about who has just signed in there.
+
+Checked as strictly as an access token: a fixed list of algorithms, a key that the provider publishes, and nothing in
+the token that chooses how it is checked. It has to be for us, for this very sign-in, and fresh.
+
+Below: issuer, joserfc. Above: company_login. Source: OpenID Connect Core 1.0 section 3.1.3.7; RFC 8725.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+
+from gateway.access.issuer import Issuer
+from gateway.access.signed_tokens import ALGORITHMS
+from gateway.errors import SignInError
+
+LEEWAY = timedelta(seconds=60)
+_LONGEST = 16_384
+_LONGEST_SUBJECT = 255
+_CHOOSES_ITS_KEY = ("crit", "jwk", "jku", "x5u")
+
+
+async def read_id_token(
+    token: object, issuer: Issuer, *, client_id: str, nonce: str, now: datetime
+) -> Mapping[str, Any]:
+    """The claims. SignInError for a token that is not good; IssuerUnavailableError while keys are not known."""
+    if not isinstance(token, str) or len(token) > _LONGEST:
+        raise _wrong("it sent no ID token")
+    claims = await _verified(token, issuer)
+    _check(claims, issuer.url, client_id, nonce)
+    _check_times(claims, now)
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
+        raise _wrong("its ID token does not say who you are")
+    return claims
+
+
+async def _verified(token: str, issuer: Issuer) -> Mapping[str, Any]:
+    try:
+        header = jws.extract_compact(token.encode()).headers()
+    except (JoseError, ValueError, TypeError):
+        raise _wrong("its ID token cannot be read") from None
+    algorithm, key_id = header.get("alg"), header.get("kid")
+    if algorithm not in ALGORITHMS or not isinstance(key_id, str) or any(name in header for name in _CHOOSES_ITS_KEY):
+        raise _wrong("its ID token is not signed in a way that this gateway accepts")
+    key = await issuer.key(key_id)
+    if key is None or key.get("alg", algorithm) != algorithm:
+        raise _wrong("its ID token is not signed by a key of its own")
+    try:
+        claims: Mapping[str, Any] = jwt.decode(token, key, algorithms=[algorithm]).claims
+    except (JoseError, ValueError, TypeError, RecursionError):
+        raise _wrong("the signature of its ID token is wrong") from None
+    return claims
+
+
+def _check(claims: Mapping[str, Any], issuer: str, client_id: str, nonce: str) -> None:
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if claims.get("iss") != issuer:
+        raise _wrong("its ID token names another issuer")
+    if client_id not in audiences or claims.get("azp", client_id) != client_id:
+        raise _wrong("its ID token is for another application")
+    if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+        raise _wrong("its ID token is from another sign-in")
+
+
+def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
+    issued, ends = claims.get("iat"), claims.get("exp")
+    if any(isinstance(at, bool) or not isinstance(at, int | float) for at in (issued, ends)):
+        raise _wrong("its ID token does not say when it was made")
+    if now.timestamp() >= float(ends or 0) or float(issued or 0) > (now + LEEWAY).timestamp():
+        raise _wrong("its ID token is not of this moment. A clock may be wrong, the gateway's or its own")
+
+
+def _wrong(what: str) -> SignInError:
+    return SignInError(f"Your company's sign-in answered, but {what}. Try again, or tell whoever runs this gateway.")
