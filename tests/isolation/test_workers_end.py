@@ -316,7 +316,7 @@ asyncio.run(main())
 async def test_a_gateway_that_is_killed_leaves_no_worker_not_even_a_stuck_one(world):
     gateway = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment
         [sys.executable, "-c", GATEWAY, str(world.folder / "kit.py")],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(world.folder)},
         stdout=subprocess.PIPE,
         text=True,
     )
