@@ -7,7 +7,8 @@ broker, the injected token, the search of the result for it, and the audit row. 
 load on another; rounds are interleaved, so that a slow minute of the machine hits all alike.
 
 What `--isolation process` costs is measured beside that, on one connection: the same call, its tool in the gateway's
-process and in a worker's.
+process and in a worker's. So is what it costs to know who is calling: the same call by the one person of the machine,
+by a person's key, and by a signed access token.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import tokens
 from load import HANDSHAKE, MODERN, Measured, call_of, measure, post
-from processes import LOAD_CORE, free_port, gateway, on_core, peer
+from processes import LOAD_CORE, entered, free_port, gateway, on_core, peer
 
 
 @dataclass
@@ -50,7 +52,9 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=3)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--connections", type=int, default=16)
-    options.add_argument("--only", default="", help="measure only servers whose name holds this, or isolation")
+    options.add_argument(
+        "--only", default="", help="measure only servers whose name holds this, or isolation, or entry"
+    )
     chosen = options.parse_args()
     on_core(LOAD_CORE)
     with contextlib.ExitStack() as stack:
@@ -62,12 +66,17 @@ def main() -> None:
         for name in ISOLATION:
             if chosen.only in "isolation":
                 subjects += subjects_of(name, 1, stack, issuer, 1)
+        signer = stack.enter_context(tokens.issuer())
+        for way in ENTRY:
+            if chosen.only in "entry":
+                subjects += subjects_by(way, stack, signer)
         for number in range(chosen.rounds + 1):  # the first round warms up
             for subject in subjects:
                 measured = measure(subject.port, subject.calls, chosen.seconds if number else 0.5)
                 subject.rounds += [measured] if number else []
-    show([subject for subject in subjects if subject.name not in ISOLATION], chosen.connections)
+    show([subject for subject in subjects if subject.name not in (*ISOLATION, *ENTRY)], chosen.connections)
     show_isolation([subject for subject in subjects if subject.name in ISOLATION])
+    show_entry([subject for subject in subjects if subject.name in ENTRY])
 
 
 SERVERS = [
@@ -81,6 +90,7 @@ SERVERS = [
     ("gateway", 1000),
 ]
 ISOLATION = ("inline", "process")
+ENTRY = ("one person", "key", "token")
 
 
 def subjects_of(name: str, tools: int, stack: contextlib.ExitStack, issuer: str, connections: int) -> list[Subject]:
@@ -98,6 +108,12 @@ def subjects_of(name: str, tools: int, stack: contextlib.ExitStack, issuer: str,
         )
         for era in eras
     ]
+
+
+def subjects_by(way: str, stack: contextlib.ExitStack, signer: tokens.Issuer) -> list[Subject]:
+    """A gateway that is entered in one of the ways; the subjects are the eras."""
+    port, bearer = stack.enter_context(entered(way, signer))
+    return [Subject(way, 1, era, port, [call_of(port, era, "greet_0", bearer)]) for era in (HANDSHAKE, MODERN)]
 
 
 @contextlib.contextmanager
@@ -164,6 +180,16 @@ def show_isolation(subjects: list[Subject]) -> None:
                 f"\n{era}, one call at a time: {inline:.2f} ms inline, {apart:.2f} ms in a worker process, "
                 f"{apart / inline:.2f} times as long"
             )
+
+
+def show_entry(subjects: list[Subject]) -> None:
+    """What a call costs more when somebody has to be known."""
+    for era in (HANDSHAKE, MODERN):
+        took = {subject.name: subject.quantile(0.5) for subject in subjects if subject.era == era}
+        if len(took) == len(ENTRY):
+            alone = took["one person"]
+            more = ", ".join(f"{took[way]:.2f} ms by {way} ({took[way] / alone:.2f} times)" for way in ENTRY[1:])
+            print(f"\n{era}, one call at a time: {alone:.2f} ms for one person, {more}")
 
 
 if __name__ == "__main__":

@@ -45,14 +45,15 @@ class Measured:
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-def call_of(port: int, era: str, tool: str) -> bytes:
+def call_of(port: int, era: str, tool: str, bearer: str | None = None) -> bytes:
     """The bytes of a tools/call on one connection; in the handshake era with a session of its own."""
     params: dict[str, Any] = {"name": tool, "arguments": {"name": "ada"}}
-    headers = {"MCP-Protocol-Version": era}
+    shown = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    headers = {"MCP-Protocol-Version": era, **shown}
     if era == MODERN:
         headers |= {"Mcp-Method": "tools/call", "Mcp-Name": tool}
         params["_meta"] = _MODERN_META
-    elif session := open_session(port):
+    elif session := open_session(port, shown):
         headers["Mcp-Session-Id"] = session
     return request_bytes(port, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, headers)
 
@@ -70,13 +71,13 @@ def request_bytes(port: int, message: dict[str, Any], headers: dict[str, str]) -
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def open_session(port: int) -> str | None:
+def open_session(port: int, shown: dict[str, str]) -> str | None:
     """The handshake of 2025-11-25; None where the server keeps no sessions."""
     info = {"protocolVersion": HANDSHAKE, "capabilities": {}, "clientInfo": {"name": "load", "version": "1"}}
     first = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": info}
-    session, _ = post(port, first, {})
+    session, _ = post(port, first, shown)
     if session:
-        post(port, {"jsonrpc": "2.0", "method": "notifications/initialized"}, {"Mcp-Session-Id": session})
+        post(port, {"jsonrpc": "2.0", "method": "notifications/initialized"}, {"Mcp-Session-Id": session, **shown})
     return session
 
 

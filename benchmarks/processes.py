@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tokens import Issuer
+
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 
@@ -38,6 +40,31 @@ def peer(kind: str, tools: int) -> Iterator[int]:
     port = free_port()
     with started([sys.executable, HERE / "peers.py", kind, str(port), str(tools)], {}, port):
         yield port
+
+
+@contextlib.contextmanager
+def entered(way: str, issuer: Issuer) -> Iterator[tuple[int, str | None]]:
+    """The port of a gateway with one tool that needs no account, and what a program shows it to be let in.
+
+    `way` is `one person`, `key` or `token`: the last is signed by `issuer`.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="atp-gateway-") as home:
+        settings = own_settings(Path(home))
+        if way != "one person":
+            settings |= {"ATP_GATEWAY_ACCESS_KEYS": "true", "ATP_GATEWAY_ACCESS_ISSUER": issuer.url}
+        command = [BIN / "atp-gateway", "serve", HERE / "toolkit.py", "--strict", "--port", str(port)]
+        with started(command, settings, port):
+            yield port, _shown(way, issuer, port, settings)
+
+
+def _shown(way: str, issuer: Issuer, port: int, settings: Mapping[str, str]) -> str | None:
+    if way == "token":
+        return issuer.token(f"http://127.0.0.1:{port}/mcp")
+    if way == "one person":
+        return None
+    command = [BIN / "atp-gateway", "keys", "create", "person", "load", "--subject", "ada"]
+    return subprocess.check_output(command, env=os.environ | settings, text=True, stderr=subprocess.DEVNULL).strip()
 
 
 @contextlib.contextmanager
