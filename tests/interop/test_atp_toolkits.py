@@ -152,7 +152,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
             "ATP_GATEWAY_LOG_REQUESTS": "true",
         },
     )
-    loggers = ("", "uvicorn.access", "uvicorn.error", "websockets.server")
+    loggers = ("", "gateway", "uvicorn.access", "uvicorn.error", "websockets.server")
     async with app.serving(settings, []) as gateway:
         accounts = await gateway.accounts.open()
         key, text = await accounts.keys.create(KeyKind.TOOLKIT, "crm", by=gateway.principal)
