@@ -4,17 +4,19 @@ The pool asks `GuardedNetwork` for every connection, and that resolves the name,
 to one of those very addresses. So a name that changes between check and use changes nothing, nor does one that changes
 between two tries. TLS still checks the certificate against the name.
 
-An answer's body is nobody's business: so much of it is read as lets the connection be used again, and no more.
+The body of an answer to a POST is nobody's business: so much of it is read as lets the connection be used again, and no
+more. That of an answer to a GET is read to a limit, and comes as it was sent: nothing is unpacked.
 
-Below: destinations, httpcore2. Above: webhooks. Errors hold neither the URL nor what was answered.
+Below: destinations, httpcore2. Above: webhooks, authorization. Errors hold neither the URL nor what was answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpcore2
@@ -32,10 +34,11 @@ _ADDRESSES_TRIED = 3
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `headers` have lower-case names."""
+    """What came back. `headers` have lower-case names; `body` is empty for a POST."""
 
     status: int
     headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
 
 
 class UnansweredError(Exception):
@@ -56,20 +59,36 @@ class GuardedRequests:
 
     async def post(self, to: Destination, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
         """Send the body, and wait so long at most, for all of it. UnansweredError. A redirect is an answer."""
+        return await self._ask("POST", to, headers, body, seconds=seconds, read=_glance)
+
+    async def get(self, to: Destination, headers: Mapping[str, str], seconds: float, *, limit: int) -> Answer:
+        """Ask, and read at most one byte more than `limit` of the answer's body. Waits and fails as `post` does."""
+        return await self._ask("GET", to, headers, None, seconds=seconds, read=partial(_read, limit=limit))
+
+    async def _ask(
+        self,
+        method: str,
+        to: Destination,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        seconds: float,
+        read: Callable[[httpcore2.Response], Awaitable[bytes]],
+    ) -> Answer:
         url = httpcore2.URL(scheme=to.scheme.encode(), host=to.host.encode(), port=to.port, target=to.target.encode())
         try:
             async with (
                 asyncio.timeout(seconds),
                 self._opened().stream(
-                    "POST",
+                    method,
                     url,
                     headers=[("Host", to.netloc), *headers.items()],
                     content=body,
                     extensions={"timeout": {"connect": _CONNECT_SECONDS, "pool": seconds}},
                 ) as response,
             ):
-                await _glance(response)
-                return Answer(response.status, _readable(response.headers))
+                received = await read(response)
+                return Answer(response.status, _readable(response.headers), received)
         except _RefusedError:
             raise UnansweredError("no_public_address") from None
         except (TimeoutError, httpcore2.TimeoutException):
@@ -140,17 +159,24 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-async def _glance(response: httpcore2.Response) -> None:
-    """Read a short body to its end. A long or slow one is left, and its connection with it."""
-    read = 0
+async def _glance(response: httpcore2.Response) -> bytes:
+    """Read a short body to its end. A long or slow one is left, and its connection with it. Nothing of it is given."""
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in response.aiter_stream():
-                read += len(chunk)
-                if read > _BODY_READ:
-                    return
+            await _read(response, limit=_BODY_READ)
     except (TimeoutError, httpcore2.NetworkError, httpcore2.ProtocolError):
-        return  # the status has been read, and is what counts
+        pass  # the status has been read, and is what counts
+    return b""
+
+
+async def _read(response: httpcore2.Response, *, limit: int) -> bytes:
+    """The body, or as much of it as shows that it is longer than `limit` bytes."""
+    read = bytearray()
+    async for chunk in response.aiter_stream():
+        read += chunk
+        if len(read) > limit:
+            break
+    return bytes(read[: limit + 1])
 
 
 def _readable(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

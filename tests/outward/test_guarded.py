@@ -38,7 +38,8 @@ async def listening(reply: Reply | bytes = OK, context: ssl.SSLContext | None = 
         listener.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                length = next(int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-le"))
+                lengths = (int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-le"))
+                length = next(lengths, 0)
                 listener.requests.append(head + await reader.readexactly(length))
                 if isinstance(reply, bytes):
                     writer.write(reply)
@@ -213,3 +214,28 @@ async def test_nobody_there_is_told_by_a_word():
     async with requests(destinations) as guarded:
         with pytest.raises(UnansweredError, match=r"^no_connection$"):
             await post(guarded, destinations.read(f"http://127.0.0.1:{port}/"))
+
+
+async def test_a_body_that_is_asked_for_is_read_to_its_limit_and_not_unpacked():
+    async with listening(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nContent-Encoding: gzip\r\n\r\n12345678") as listener:
+        here = allowing(f"127.0.0.1:{listener.port}")
+        async with requests(here) as guarded:
+            to = here.read(f"http://127.0.0.1:{listener.port}/document?x=1")
+            whole = await guarded.get(to, {"Accept": "application/json"}, 5, limit=8)
+            cut = await guarded.get(to, {}, 5, limit=4)
+        assert whole.body == b"12345678"
+        assert cut.body == b"12345"
+        assert listener.requests[0].startswith(b"GET /document?x=1 HTTP/1.1\r\n")
+        assert b"12345678" not in repr(whole).encode()
+
+
+async def test_a_body_that_trickles_is_given_up_in_time():
+    async def trickle(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+        await writer.drain()
+
+    async with listening(trickle) as listener:
+        here = allowing(f"127.0.0.1:{listener.port}")
+        async with requests(here) as guarded:
+            with pytest.raises(UnansweredError, match="timeout"):
+                await guarded.get(here.read(f"http://127.0.0.1:{listener.port}/"), {}, 0.2, limit=1000)

@@ -1,0 +1,42 @@
+"""Asks for clients' metadata documents: at public addresses, or at hosts that the operator named, and nowhere else.
+
+Below: outward. Above: documents, by way of the app. That an address does not answer and that it must not be asked look
+the same from here: nobody is to learn from us what there is on our own network.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from gateway.authorization.documents import LARGEST, SECONDS, Fetched
+from gateway.errors import DestinationError
+from gateway.outward.destinations import Destinations, Resolve
+from gateway.outward.guarded import GuardedRequests, UnansweredError
+
+log = logging.getLogger(__name__)
+
+SETTING = "[access] document_hosts"
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "atp-gateway"}
+
+
+class DocumentFetch:
+    """A `documents.Fetch`. `hosts` may be asked over http, and at private addresses, too. `resolve` is for tests."""
+
+    def __init__(self, hosts: Iterable[str] = (), *, resolve: Resolve | None = None) -> None:
+        self._destinations = Destinations(hosts, setting=SETTING, resolve=resolve)
+        self._requests = GuardedRequests(self._destinations)
+
+    async def __call__(self, url: str) -> Fetched | None:
+        try:
+            destination = self._destinations.read(url)
+            answer = await self._requests.get(destination, _HEADERS, SECONDS, limit=LARGEST)
+        except DestinationError:
+            return None
+        except UnansweredError as error:
+            log.info("a client's metadata document could not be read: %s", error.why)
+            return None
+        return Fetched(answer.status, answer.headers, answer.body)
+
+    async def close(self) -> None:
+        await self._requests.close()
