@@ -1,4 +1,4 @@
-"""Where a client's document is looked for: on real sockets, and never on our own network unless the operator says so."""
+"""Where a client's document is looked for: never on our own network, unless the operator says so. On real sockets."""
 
 from __future__ import annotations
 

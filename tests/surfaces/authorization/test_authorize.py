@@ -268,3 +268,12 @@ async def test_scopes_are_in_plain_words(site: Site, alice: httpx2.AsyncClient) 
     assert "See the tools that you may use here" in shown.text
     assert "Go on while you are away" in shown.text
     assert ">tools<" not in shown.text
+
+
+async def test_a_long_host_is_shown_to_its_end_where_it_counts(site: Site, alice: httpx2.AsyncClient) -> None:
+    uri = f"https://claude.ai.{'login.' * 30}evil.example/callback"
+    client = await site.register(redirect_uris=[uri], client_name="Claude")
+
+    shown = await alice.get(authorize_url(client["client_id"], redirect_uri=uri))
+
+    assert "login.evil.example</bdi>" in shown.text
