@@ -34,6 +34,7 @@ from gateway.toolkit.registry import Registry
 from gateway.types import Principal
 
 if TYPE_CHECKING:
+    from gateway.access.programs import Browser
     from gateway.isolation.processes import Processes
     from gateway.surfaces.listener import Listener
     from gateway.surfaces.mcp.surface import McpSurface
@@ -198,20 +199,27 @@ async def serving(
     toolkits: Sequence[str],
     *,
     authenticator: Authenticator | None = None,
+    browser: Browser | None = None,
     clock: Clock | None = None,
     handle_signals: bool = False,
 ) -> AsyncIterator[Gateway]:
     """A gateway that answers HTTP for as long as the block lasts; `base_url` says where.
 
-    SettingsError when it may not, or cannot, listen where the settings say. With `handle_signals`, SIGINT and SIGTERM
-    end `stopped()`.
+    SettingsError when it may not, or cannot, listen where the settings say. `browser` says who sits at a browser, where
+    the settings let people in. With `handle_signals`, SIGINT and SIGTERM end `stopped()`.
     """
+    from gateway.access.programs import nobody
     from gateway.entry import Entry, entry_of
     from gateway.safe_settings import check
     from gateway.web_app import bind, serve_until_left, team_app
 
     if authenticator is None:
         check(settings)
+        if settings.access.builtin and browser is None:
+            raise SettingsError(
+                "[access] builtin lets programs in for people who sign in here, and there is no way to sign in yet. "
+                "Leave it out, and use issuer or keys."
+            )
     gateway = build(settings, authenticator=authenticator, clock=clock)
     gateway.accounts.keep_up = True
     async with listening(gateway):
@@ -223,7 +231,14 @@ async def serving(
             accounts = await gateway.accounts.open()
             accounts.webhooks.courier.start()
             if authenticator is None:
-                entry = entry_of(settings.access, accounts, gateway.base_url, gateway.principal)
+                entry = entry_of(
+                    settings.access,
+                    accounts,
+                    gateway.audit,
+                    gateway.base_url,
+                    local=gateway.principal,
+                    browser=browser or nobody,
+                )
                 gateway.authenticator = entry.authenticator
             else:
                 entry = Entry(authenticator)

@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gateway.access.authenticator import Authenticator, OnePerson
 from gateway.access.claims import Expected
 from gateway.access.introspected_tokens import IntrospectedTokens
 from gateway.access.introspection import Introspection, TokenInfo
 from gateway.access.issuer import Issuer
+from gateway.access.own_tokens import OwnTokens
 from gateway.access.person_keys import PersonKeys
 from gateway.access.presets import PRESETS, Preset
-from gateway.access.programs import Programs, Way
-from gateway.access.scopes import EVERY, TOOLS
+from gateway.access.programs import Browser, Programs, Way, nobody
+from gateway.access.scopes import DESTRUCTIVE, EVERY, TOOLS
 from gateway.access.signed_tokens import SignedTokens
+from gateway.audit import AuditLog
 from gateway.deferred import Accounts
 from gateway.oauth.http import get_json, post_form
 from gateway.safe_settings import is_open
@@ -27,27 +30,73 @@ from gateway.surfaces.bearer import Bearer
 from gateway.surfaces.protected_resource import ProtectedResource, audiences
 from gateway.types import Principal
 
+if TYPE_CHECKING:
+    from gateway.authorization.server import AuthorizationServer
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How people and programs come in. `resource` is None where nobody gives out tokens for the gateway."""
+    """How people and programs come in. `resource` is None where nobody gives out tokens for the gateway, `own` where
+    it does not do so itself."""
 
     authenticator: Authenticator
     bearer: Bearer = field(default_factory=Bearer)
     resource: ProtectedResource | None = None
+    own: AuthorizationServer | None = None
 
 
-def entry_of(access: AccessSettings, accounts: Accounts, base_url: str, local: Principal) -> Entry:
-    """The ways in that the settings open to a gateway that is reached at `base_url`."""
+def entry_of(
+    access: AccessSettings,
+    accounts: Accounts,
+    audit: AuditLog,
+    base_url: str,
+    *,
+    local: Principal,
+    browser: Browser = nobody,
+) -> Entry:
+    """The ways in that the settings open to a gateway that is reached at `base_url`. `browser` says who sits at one."""
     if not is_open(access):
         return Entry(OnePerson(local))
     ways: list[Way] = [PersonKeys(accounts.keys.find)] if access.keys else []
-    if access.issuer is None:
-        return Entry(Programs(ways, accounts.clock))
-    ways += _tokens(access, access.issuer, accounts, base_url)
-    asked = _asked(PRESETS[access.preset], f"{base_url}/mcp")
-    resource = ProtectedResource(base_url, [access.issuer], asked[TOOLS])
-    return Entry(Programs(ways, accounts.clock), Bearer(resource.metadata, asked), resource)
+    own = _own(access, accounts, audit, base_url) if access.builtin else None
+    servers = []
+    if own is not None:
+        ways.append(OwnTokens(base_url, own.tokens, own.grants.is_live, accounts.clock))
+        servers.append(base_url)
+    if access.issuer is not None:
+        ways += _tokens(access, access.issuer, accounts, base_url)
+        servers.append(access.issuer)
+    programs = Programs(ways, accounts.clock, browser)
+    if not servers:
+        return Entry(programs)
+    # Whoever is asked first, is asked in their own words for our scopes: ourselves, where that is us.
+    asked = {scope: scope for scope in EVERY} if own else _asked(PRESETS[access.preset], f"{base_url}/mcp")
+    resource = ProtectedResource(base_url, servers, asked[TOOLS])
+    return Entry(programs, Bearer(resource.metadata, asked), resource, own)
+
+
+def _own(access: AccessSettings, accounts: Accounts, audit: AuditLog, base_url: str) -> AuthorizationServer:
+    """The built-in authorization server. Nothing of it is loaded where there is none."""
+    from gateway.authorization.document_fetch import DocumentFetch
+    from gateway.authorization.server import Admission, AuthorizationServer, configured_client, offer_at
+
+    admission = Admission(
+        tuple(configured_client(name, c.name, c.redirect_uris, c.secret) for name, c in access.clients.items()),
+        registration=access.registration,
+        fetch=DocumentFetch(access.document_hosts) if access.client_documents else None,
+        document_hosts=frozenset(access.document_hosts),
+    )
+    scopes = (TOOLS, DESTRUCTIVE) if access.step_up else (TOOLS,)
+    server = AuthorizationServer.of(
+        offer_at(base_url, scopes, {TOOLS}),
+        admission,
+        store=accounts.store,
+        vault=accounts.vault,
+        audit=audit,
+        clock=accounts.clock,
+    )
+    accounts.upkeep.add("authorization", server.prune)
+    return server
 
 
 def _tokens(access: AccessSettings, issuer_url: str, accounts: Accounts, base_url: str) -> list[Way]:

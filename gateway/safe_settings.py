@@ -35,9 +35,13 @@ _FLOORS = {"mcp": "2.3", "starlette": "1.0.1", "authlib": "1.9.9", "python-multi
 """Below these, a hole is known that a stranger could use."""
 
 
+_OF_AN_ISSUER = ("preset", "audience", "client_id", "client_secret", "groups_claim", "tenant_claim")
+_OF_BUILTIN = ("registration", "client_documents", "document_hosts", "clients")
+
+
 def is_open(access: AccessSettings) -> bool:
     """Whether anybody but the local person is meant to come in."""
-    return access.keys or access.issuer is not None
+    return access.keys or access.builtin or access.issuer is not None
 
 
 def check(settings: Settings) -> None:
@@ -49,6 +53,7 @@ def check(settings: Settings) -> None:
         return
     _check_address(server)
     _check_issuer(access, (server.public_url or "").rstrip("/"))
+    _check_builtin(access)
     _check_own_app(settings)
     _check_secrets(settings)
     if not is_loopback(server.host) and settings.vault.key is None:
@@ -63,7 +68,7 @@ def _check_alone(access: AccessSettings, server: Server) -> None:
     if access != AccessSettings():
         raise SettingsError(
             "[access] is set, but lets nobody in. Set issuer to the authorization server whose tokens are accepted, or "
-            "keys = true."
+            "builtin = true to be one, or keys = true."
         )
     if not is_loopback(server.host):
         raise SettingsError(
@@ -117,7 +122,7 @@ def _check_proxies(server: Server) -> None:
 
 def _check_issuer(access: AccessSettings, public_url: str) -> None:
     if access.issuer is None:
-        if access != AccessSettings(keys=access.keys, step_up=access.step_up):
+        if any(getattr(access, name) != getattr(AccessSettings(), name) for name in _OF_AN_ISSUER):
             raise SettingsError("[access] says what an issuer's tokens are like, and names no issuer. Set issuer.")
         return
     check_url(access.issuer, "[access] issuer")
@@ -143,6 +148,21 @@ def _check_issuer(access: AccessSettings, public_url: str) -> None:
         raise SettingsError("[access] client_id and client_secret belong together: set both, or neither.")
     if preset.tokeninfo and access.client_id is not None:
         raise SettingsError(f"[access] client_id is for introspection, and {access.preset} has none. Leave it out.")
+
+
+def _check_builtin(access: AccessSettings) -> None:
+    if not access.builtin:
+        if any(getattr(access, name) != getattr(AccessSettings(), name) for name in _OF_BUILTIN):
+            raise SettingsError("[access] says which programs may come, and lets none of them in. Set builtin = true.")
+        return
+    from gateway.authorization.document_fetch import DocumentFetch
+    from gateway.authorization.server import configured_client
+
+    if access.document_hosts and not access.client_documents:
+        raise SettingsError("[access] document_hosts is set, and client_documents is off. Leave one of them out.")
+    DocumentFetch(access.document_hosts)
+    for client_id, client in access.clients.items():
+        configured_client(client_id, client.name, client.redirect_uris, client.secret)
 
 
 def _check_own_app(settings: Settings) -> None:
@@ -171,6 +191,9 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
     """Those that we were told and that a stranger could try; the vault's key judges itself."""
     if settings.access.client_secret is not None:
         yield "[access] client_secret", settings.access.client_secret
+    for client_id, client in settings.access.clients.items():
+        if client.secret is not None:
+            yield f"[access.clients.{client_id}] secret", client.secret
     if settings.vault.key is not None and ":" not in settings.vault.key.reveal():
         yield "[vault] key", settings.vault.key
 

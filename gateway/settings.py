@@ -82,6 +82,15 @@ class Toolkits:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """A program that the operator registers: `[access.clients.<its id>]`."""
+
+    name: str = setting("", "What people read when they are asked about it; by default its id.")
+    redirect_uris: tuple[str, ...] = setting(tuple, "Where people are sent back to; none: it acts in its own name.")
+    secret: Secret | None = setting(None, "What it proves itself with; none: it is public. Or secret_file.")
+
+
+@dataclass(frozen=True, slots=True)
 class AccessSettings:
     keys: bool = setting(False, "Let programs in by a person's API key: atp-gateway keys create person NAME.")
     issuer: str | None = setting(
@@ -96,6 +105,15 @@ class AccessSettings:
     groups_claim: str | None = setting(None, "The claim that lists a person's groups, where it is not the preset's.")
     tenant_claim: str | None = setting(None, "The claim that names a person's tenant; none: everybody is in `default`.")
     step_up: bool = setting(False, "Ask for the scope tools:destructive before a tool that is annotated destructive.")
+    builtin: bool = setting(False, "Be an authorization server: let people sign in here, and let their programs in.")
+    registration: bool = setting(True, "With builtin: programs may register themselves. People are asked about each.")
+    client_documents: bool = setting(True, "With builtin: a program's id may be the https address that describes it.")
+    document_hosts: tuple[str, ...] = setting(
+        tuple, "The only hosts whose programs that goes for, private ones and http too; none: every public one."
+    )
+    clients: Mapping[str, ClientSettings] = setting(
+        dict, "With builtin: programs that you register yourself, a table each: [access.clients.<id>]."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +278,9 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 def _convert(given: Any, hint: Any, where: str, folder: Path = Path()) -> Any:  # noqa: PLR0911 - one line a type
     options = _options(hint)
     if isinstance(given, dict) and "Mapping" in str(hint):
+        kind: type[Any] = hint.__args__[1]
+        if is_dataclass(kind):
+            return {name: _build(kind, table, f"{where}.{name}", folder) for name, table in given.items()}
         return {name: _convert(value, str, f"{where}.{name}") for name, value in given.items()}
     if isinstance(given, (list, tuple)) or (isinstance(given, str) and _is_many(hint)):
         items = given.split(",") if isinstance(given, str) else given

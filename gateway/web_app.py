@@ -37,6 +37,7 @@ from gateway.types import Permission
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
+    from gateway.authorization.server import AuthorizationServer
     from gateway.remote.registration import Registration
     from gateway.remote.remote_toolkits import RemoteToolkits
     from gateway.surfaces.atp.keys import AppKeys
@@ -54,14 +55,14 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
     afar = from_afar(gateway, accounts)
     atp = [*_atp_routes(gateway, accounts), *afar.routes]
     pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp")
-    resource = entry.resource
-    routes = [*mcp.routes, *pages, *atp, *(resource.routes() if resource else ())]
+    resource, own = entry.resource, _own_authorization(gateway, accounts, entry)
+    routes = [*mcp.routes, *pages, *atp, *(resource.routes() if resource else ()), *own.routes]
     doors = Doors(
         program=_MCP_PATHS,
         browser=BROWSER_PATHS,
         visitor=VISITOR_PATHS,
-        public=(*PUBLIC_PATHS, *_ATP_PATHS, *afar.paths),
-        open_to_all=protected_resource.PATHS if resource else (),
+        public=(*PUBLIC_PATHS, *_ATP_PATHS, *afar.paths, *own.public),
+        open_to_all=(*(protected_resource.PATHS if resource else ()), *own.open_to_all),
     )
 
     @asynccontextmanager
@@ -69,6 +70,7 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
         async with mcp.lifespan():
             yield
         await afar.close()
+        await own.close()
 
     app = application(routes, lifespan)
     settings = gateway.settings
@@ -94,6 +96,36 @@ def pages_app(gateway: Gateway, accounts: Accounts, base_url: str) -> ASGIApp:
 def instance_of(settings: Settings, accounts: Accounts) -> Instance:
     """What proves to another process that it has the same vault key and database as this one."""
     return Instance(accounts.vault.derive(f"instance of {database_url(settings)}")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAuthorization:
+    """The built-in authorization server's routes and doors, and its end. Empty where there is none."""
+
+    routes: Sequence[BaseRoute] = ()
+    public: Sequence[str] = ()
+    open_to_all: Sequence[str] = ()
+    server: AuthorizationServer | None = None
+
+    async def close(self) -> None:
+        if self.server is not None:
+            await self.server.close()
+
+
+def _own_authorization(gateway: Gateway, accounts: Accounts, entry: Entry) -> OwnAuthorization:
+    if entry.own is None:
+        return OwnAuthorization()
+    from gateway.surfaces.authorization.routes import OPEN_PATHS, PUBLIC_PATHS, authorization_routes
+
+    routes = authorization_routes(
+        entry.own,
+        entry.authenticator.browser,
+        form_key=accounts.vault.derive("form-token")[0],
+        secure=gateway.base_url.startswith("https:"),
+        audit=gateway.audit,
+        clock=accounts.clock,
+    )
+    return OwnAuthorization(routes, PUBLIC_PATHS, OPEN_PATHS, entry.own)
 
 
 def _page_routes(gateway: Gateway, accounts: Accounts, base_url: str, mcp_url: str | None) -> list[BaseRoute]:

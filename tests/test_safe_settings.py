@@ -12,6 +12,7 @@ from gateway.settings import load_settings
 
 SECRET = "n0t-a-sample/but+32-random-bytes"
 ISSUER = '[access]\nissuer = "https://login.example.com"'
+BUILTIN = "[access]\nbuiltin = true"
 OPEN = f"""[server]
 host = "0.0.0.0"
 public_url = "https://gateway.example.com/"
@@ -60,6 +61,17 @@ def settings(tmp_path, text):
         (f'{ISSUER}\nclient_id = "x"\nclient_secret = "{SECRET}"\n[vault]\nkey = "{SECRET}"', "Use one for each"),
         (f'{ISSUER}\n[atp]\napp_key = "{SECRET}"', "keys create app NAME"),
         (f'[server]\nhost = "0.0.0.0"\npublic_url = "https://g.example"\n{ISSUER}', "key is not set"),
+        ("[access]\nregistration = false", "lets nobody in"),
+        ('[access]\nkeys = true\ndocument_hosts = "claude.ai"', "Set builtin = true"),
+        ("[access]\nkeys = true\n[access.clients.x]", "Set builtin = true"),
+        ("[access]\nbuiltin = true\n[access.clients.x]", "needs redirect_uris"),
+        (f'{BUILTIN}\n[access.clients.x]\nredirect_uris = "http://app.example/"', "cannot be used"),
+        (f'{BUILTIN}\n[access.clients.x]\nredirect_uris = "https://app.example/#x"', "cannot be used"),
+        (f'{BUILTIN}\n[access.clients.x]\nsecret = "0123456789abcdef0123456789a"', "less than 32 characters"),
+        (f'{BUILTIN}\n[access.clients.x]\nsecret = "changeme"', "less than 32|can be guessed"),
+        (f'{BUILTIN}\n[access.clients.x]\nsecret = "{SECRET}"\n[access.clients.y]\nsecret = "{SECRET}"', "for each"),
+        (f'{BUILTIN}\ndocument_hosts = "https://claude.ai"', "is no host"),
+        (f'{BUILTIN}\ndocument_hosts = "claude.ai"\nclient_documents = false', "Leave one of them out"),
         ('[server]\ntrusted_proxies = "0.0.0.0/0"', "is everybody"),
         ('[server]\ntrusted_proxies = "::/0"', "is everybody"),
         ('[server]\ntrusted_proxies = "proxy.internal"', "no address or network"),
@@ -83,6 +95,11 @@ def test_what_cannot_be_served_safely_is_not_served(tmp_path, text, says):
         f'{OPEN}\n{ISSUER}\npreset = "entra"\naudience = "5e3c"',
         f'{OPEN}\n{ISSUER}\nkeys = true\nclient_id = "gateway"\nclient_secret = "{SECRET}"',
         '[access]\nissuer = "http://127.0.0.1:9000"',
+        f"{BUILTIN}\nregistration = false\nclient_documents = false",
+        f"{OPEN}\n{ISSUER}\nbuiltin = true\nkeys = true",
+        f'{OPEN}\n{BUILTIN}\ndocument_hosts = ["claude.ai", "localhost:9000"]',
+        f'{OPEN}\n{BUILTIN}\n[access.clients.intranet]\nname = "Intranet"\nredirect_uris = ["https://i.example/cb"]',
+        f'{OPEN}\n{BUILTIN}\n[access.clients.robot]\nsecret = "{SECRET}"',
         '[server]\ntrusted_proxies = ["10.0.0.7", "fd00::/8"]',
     ],
 )

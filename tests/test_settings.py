@@ -156,3 +156,36 @@ def test_a_tenants_variable_that_says_too_little_is_refused_with_the_shape_it_sh
 
 def test_a_folder_is_found_beside_the_file_that_names_it(config, tmp_path):
     assert load_settings(config('[catalogue]\nfolder = "ours"'), {}).catalogue.folder == tmp_path / "ours"
+
+
+def test_a_client_of_the_operators_has_a_table_of_its_own(config, tmp_path):
+    (tmp_path / "client.secret").write_text("theirs\n")
+    path = config("""
+[access]
+builtin = true
+
+[access.clients.intranet]
+name = "Intranet"
+redirect_uris = ["https://intranet.example/callback"]
+secret_file = "client.secret"
+""")
+
+    access = load_settings(path, {"ATP_GATEWAY_ACCESS_REGISTRATION": "false"}).access
+
+    assert (access.builtin, access.registration) == (True, False)
+    assert access.clients["intranet"].name == "Intranet"
+    assert access.clients["intranet"].redirect_uris == ("https://intranet.example/callback",)
+    assert access.clients["intranet"].secret == Secret("theirs")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[access]\nclients = 1", "clients must be"),
+        ("[access.clients]\nintranet = 1", r"clients.intranet must be a table"),
+        ("[access.clients.intranet]\nredirects = 1", r"clients.intranet has no setting 'redirects'"),
+    ],
+)
+def test_what_is_wrong_with_a_client_is_named_where_it_stands(config, text, says):
+    with pytest.raises(SettingsError, match=says):
+        load_settings(config(text), {})

@@ -36,6 +36,8 @@ from gateway.types import Principal
 CODE_LIFE = timedelta(seconds=60)
 REFRESH_LIFE = timedelta(days=30)
 GRANT_LIFE = timedelta(days=365)
+ONE_TOKEN_LIFE = LIFE + timedelta(hours=1)
+"""How long a grant lasts that gets no refresh token: what its one token began, such as a stream, may outlive that."""
 GRACE = timedelta(seconds=30)
 _REMEMBERED = timedelta(days=1)
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -148,8 +150,9 @@ class Grants:
         resource = self._offer.audience(parameters.get("resource"))
         scopes = self._offer.granted(parameters.get("scope")) - {OFFLINE}
         now, itself = self._clock.now(), Principal(self._offer.issuer, f"client:{client.id}")
+        until = now + ONE_TOKEN_LIFE
         grant = AccessGrant(
-            secrets.token_hex(16), itself, client.id, client.name, resource, scopes, frozenset(), now, now, now + LIFE
+            secrets.token_hex(16), itself, client.id, client.name, resource, scopes, frozenset(), now, now, until
         )
         await self._rows.insert(grant)
         self._record("grant.issued", grant)
@@ -166,6 +169,11 @@ class Grants:
         if grant.client_id != client.id:
             raise AuthorizationError("unauthorized_client", "The token is another client's.")
         await self._end(grant, "by the client")
+
+    async def is_live(self, grant_id: str) -> bool:
+        """Whether the grant still stands."""
+        grant = await self._rows.find(grant_id)
+        return grant is not None and grant.is_live(self._clock.now())
 
     async def list_live(self, principal: Principal) -> list[AccessGrant]:
         """Which programs may act for the person, the newest first."""
@@ -212,7 +220,7 @@ def _grant(code: AuthorizationCode, now: datetime) -> AccessGrant:
         groups=code.groups,
         created_at=now,
         used_at=now,
-        expires_at=now + (GRANT_LIFE if code.refreshable else LIFE),
+        expires_at=now + (GRANT_LIFE if code.refreshable else ONE_TOKEN_LIFE),
     )
 
 

@@ -13,6 +13,7 @@ from gateway.authorization.access_tokens import AccessTokens
 from gateway.authorization.clients import Clients
 from gateway.authorization.consents import Consents
 from gateway.authorization.digests import secret_digest_of
+from gateway.authorization.document_fetch import DocumentFetch
 from gateway.authorization.documents import GRANT_TYPES, ClientDocuments, Fetch
 from gateway.authorization.grants import Grants
 from gateway.authorization.redirect_uris import may_be_registered
@@ -76,6 +77,11 @@ class AuthorizationServer:
             if admission.registration
             else None,
         )
+
+    async def close(self) -> None:
+        """Close the way out."""
+        if isinstance(self.admission.fetch, DocumentFetch):
+            await self.admission.fetch.close()
 
     async def prune(self) -> None:
         """Delete what has been over for long: codes, grants, tokens, registrations that nobody used."""

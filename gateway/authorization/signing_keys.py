@@ -50,9 +50,10 @@ class SigningKeys:
 
     async def signing(self) -> ECKey:
         """The key that signs now, with its id."""
-        now = self._clock.now()
         listed = await self._list()
-        return await self._open([key for key in listed if key.signs_from <= now][-1])
+        now = self._clock.now()  # not before: the first key may have been made just then
+        signs = [key for key in listed if key.signs_from <= now] or listed[:1]  # another machine's clock may be ahead
+        return await self._open(signs[-1])
 
     async def find(self, key_id: str) -> ECKey | None:
         """A key that may have signed a token of ours. One that nobody has heard of is looked for once more."""

@@ -45,6 +45,12 @@ class Upkeep:
         if not self._tasks:
             self._tasks = [asyncio.get_running_loop().create_task(self._repeat(name)) for name in self._works]
 
+    def add(self, name: str, work: Work) -> None:
+        """One more piece of work, from now on."""
+        self._works[name] = work
+        if self._tasks:
+            self._tasks.append(asyncio.get_running_loop().create_task(self._repeat(name)))
+
     async def once(self) -> None:
         """One round of everything, now."""
         await asyncio.gather(*(self._do(name) for name in self._works))

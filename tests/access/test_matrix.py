@@ -38,6 +38,13 @@ PUBLIC = {
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-protected-resource/mcp",
     "/.well-known/oauth-protected-resource/sse",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+    "/authorize",  # asks by itself who sits at the browser
+    "/jwks.json",
+    "/register",
+    "/revoke",
+    "/token",
 }
 """Entered by everybody. A new one is added here on purpose, or not at all."""
 
@@ -67,13 +74,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
         "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "ATP_GATEWAY_ACCESS_KEYS": "true",
+        "ATP_GATEWAY_ACCESS_BUILTIN": "true",
         "ATP_GATEWAY_ACCESS_ISSUER": "http://127.0.0.1:9",
     }
     gateway = app.build(load_settings(None, environ))
     gateway.base_url = URL
     async with app.listening(gateway):
         accounts = await gateway.accounts.open()
-        entry = entry_of(gateway.settings.access, accounts, URL, gateway.principal)
+        entry = entry_of(gateway.settings.access, accounts, gateway.audit, URL, local=gateway.principal)
         edge = team_app(gateway, accounts, entry, "127.0.0.1", 8787)
         assert isinstance(edge, Edge)
         inside = edge._app

@@ -47,3 +47,11 @@ async def test_a_key_shows_nothing_of_itself(house: House) -> None:
     key = (await house.store.signing_keys.list_all())[0]
 
     assert "sealed" not in repr(key)
+
+
+async def test_a_first_key_that_a_clock_ahead_of_ours_made_signs_at_once(house: House) -> None:
+    house.clock.advance(timedelta(seconds=30))
+    await house.server.keys.signing()
+    house.clock.advance(timedelta(seconds=-30))
+
+    assert await house.elsewhere.keys.signing()

@@ -1,0 +1,289 @@
+"""A whole login by the MCP SDK's own OAuth client against a gateway as it is served: found, let in, used."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import secrets
+import ssl
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import trustme
+from mcp import Client
+from mcp.client.auth import OAuthClientProvider, OAuthFlowError
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+
+from gateway import app
+from gateway.authorization.document_fetch import DocumentFetch
+from gateway.entry import entry_of
+from gateway.settings import load_settings
+from gateway.store.store import Store
+from gateway.web_app import bind, serve_until_left, team_app
+from tests.authorization.house import query_of
+from tests.surfaces.authorization.site import by_cookie, decide
+
+CALLBACK = "http://localhost:41999/callback"
+SECRET = "a secret of the operator's, with % and + in it, long enough"
+TOOLKIT = '''
+from gateway import ToolKitClient
+
+client = ToolKitClient(app_name="fixture")
+
+
+@client.tool(read_only=True)
+def greet() -> str:
+    """Say hello."""
+    return "hello"
+'''
+CONFIG = f"""
+[access]
+builtin = true
+document_hosts = ["localhost:DOCUMENT_PORT"]
+
+[access.clients.intranet]
+redirect_uris = ["{CALLBACK}"]
+secret = "{SECRET}"
+"""
+
+
+class DocumentHandler(http.server.BaseHTTPRequestHandler):
+    """Serves a client's metadata document, about whatever host it is asked under."""
+
+    def do_GET(self) -> None:
+        said = {
+            "client_id": f"https://{self.headers['host']}{self.path}",
+            "client_name": "SDK client",
+            "redirect_uris": ["http://localhost/callback"],
+            "token_endpoint_auth_method": "none",
+        }
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """To nobody."""
+
+
+@pytest.fixture(scope="module")
+def documents() -> Iterator[tuple[int, ssl.SSLContext]]:
+    """The port of a server with a client's document, and what trusts its certificate."""
+    authority = trustme.CA()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), DocumentHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    yield server.server_port, trusting
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@dataclass
+class Served:
+    url: str
+    store: Store
+    documents: int
+
+    @property
+    def mcp(self) -> str:
+        return f"{self.url}/mcp"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def served(
+    tmp_path_factory: pytest.TempPathFactory, documents: tuple[int, ssl.SSLContext]
+) -> AsyncIterator[Served]:
+    """A gateway with the built-in server, whose browsers say by a cookie who sits there."""
+    folder: Path = tmp_path_factory.mktemp("served")
+    port, trusting = documents
+    (folder / "tools.py").write_text(TOOLKIT)
+    (folder / "gateway.toml").write_text(CONFIG.replace("DOCUMENT_PORT", str(port)))
+    environ = {
+        "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
+        "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+    }
+    gateway = app.build(load_settings(folder / "gateway.toml", environ))
+    async with app.listening(gateway):
+        gateway.load([str(folder / "tools.py")])
+        with bind("127.0.0.1", 0) as listener:
+            gateway.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            accounts = await gateway.accounts.open()
+            entry = entry_of(
+                gateway.settings.access,
+                accounts,
+                gateway.audit,
+                gateway.base_url,
+                local=gateway.principal,
+                browser=by_cookie,
+            )
+            assert entry.own
+            fetch = entry.own.admission.fetch
+            assert isinstance(fetch, DocumentFetch)
+            fetch._requests._ssl_context = trusting
+            served = team_app(gateway, accounts, entry, "127.0.0.1", listener.getsockname()[1])
+            async with serve_until_left(served, listener):
+                yield Served(gateway.base_url, accounts.store, port)
+
+
+@dataclass
+class Host:
+    """An MCP host: the SDK's client, what it keeps, and the browser that it sends its person to."""
+
+    served: Served
+    client: OAuthClientInformationFull | None = None
+    document: str | None = None
+    tokens: OAuthToken | None = None
+    person: str = "alice"
+    decision: str = "allow"
+    opened: list[str] = field(default_factory=list)
+    answer: dict[str, str] = field(default_factory=dict)
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return self.client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self.client = client_info
+
+    async def _open(self, url: str) -> None:
+        self.opened.append(url)
+        cookies = {"person": self.person}
+        async with httpx2.AsyncClient(base_url=self.served.url, cookies=cookies, trust_env=False) as browser:
+            shown = await browser.get(url)
+            answered = await decide(browser, shown.text, self.decision) if shown.status_code == 200 else shown
+        assert answered.status_code == 303, answered.text
+        self.answer = query_of(answered.headers["location"])
+
+    async def _called_back(self) -> AuthorizationCodeResult:
+        answer = self.answer
+        return AuthorizationCodeResult(code=answer.get("code", ""), state=answer.get("state"), iss=answer.get("iss"))
+
+    def provider(self) -> OAuthClientProvider:
+        metadata = OAuthClientMetadata(client_name="SDK client", redirect_uris=[CALLBACK])  # type: ignore[list-item]
+        return OAuthClientProvider(
+            self.served.mcp,
+            metadata,
+            self,
+            redirect_handler=self._open,
+            callback_handler=self._called_back,
+            client_metadata_url=self.document,
+        )
+
+    async def call(self, provider: OAuthClientProvider | None = None, mode: str = "auto") -> str:
+        """Call the tool, and log in as far as need be."""
+        auth = provider or self.provider()
+        async with (
+            httpx2.AsyncClient(auth=auth, trust_env=False, timeout=10) as http,
+            Client(streamable_http_client(self.served.mcp, http_client=http), mode=mode) as client,
+        ):
+            text: str = (await client.call_tool("greet", {})).content[0].text  # type: ignore[union-attr]
+            return text
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_host_that_knows_nothing_registers_logs_in_and_calls(served: Served, mode: str) -> None:
+    host = Host(served)
+
+    assert await host.call(mode=mode) == "hello"
+
+    assert host.client
+    assert host.client.client_id.startswith("client_")
+    assert host.tokens
+    assert host.tokens.refresh_token
+    assert len(host.opened) == 1
+    assert f"resource={served.mcp.replace(':', '%3A').replace('/', '%2F')}" in host.opened[0]
+
+
+async def test_a_host_whose_id_is_the_address_of_its_document_need_not_register(served: Served) -> None:
+    host = Host(served, document=f"https://localhost:{served.documents}/client.json")
+
+    assert await host.call() == "hello"
+
+    assert host.client
+    assert host.client.client_id == host.document
+
+
+@pytest.mark.parametrize("way", ["client_secret_basic", "client_secret_post"])
+async def test_a_host_that_the_operator_registered_proves_itself(served: Served, way: str) -> None:
+    known = OAuthClientInformationFull(
+        client_id="intranet",
+        client_secret=SECRET,
+        redirect_uris=[CALLBACK],  # type: ignore[list-item]
+        token_endpoint_auth_method=way,  # type: ignore[arg-type]
+        issuer=served.url,
+    )
+    host = Host(served, client=known)
+
+    assert await host.call() == "hello"
+
+    assert host.client == known
+
+
+async def test_a_host_refreshes_by_itself_and_asks_nobody(served: Served) -> None:
+    host = Host(served)
+    provider = host.provider()
+    await host.call(provider)
+    first = host.tokens
+    provider.context.token_expiry_time = 1.0
+
+    assert await host.call(provider) == "hello"
+
+    assert first
+    assert host.tokens
+    assert host.tokens.access_token != first.access_token
+    assert host.tokens.refresh_token != first.refresh_token
+    assert len(host.opened) == 1
+
+
+async def test_a_person_who_says_no_is_not_asked_in_circles(served: Served) -> None:
+    host = Host(served, decision="deny")
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await host.call()
+    assert raised.group_contains(OAuthFlowError)
+
+    assert len(host.opened) == 1
+    assert host.answer["error"] == "access_denied"
+    assert host.tokens is None
+
+
+async def test_a_token_whose_grant_was_ended_lets_nobody_in(served: Served) -> None:
+    host = Host(served)
+    await host.call()
+    assert host.tokens
+    assert host.client
+
+    async with httpx2.AsyncClient(base_url=served.url, trust_env=False) as program:
+        form = {"token": host.tokens.refresh_token, "client_id": host.client.client_id}
+        if host.client.client_secret:
+            form["client_secret"] = host.client.client_secret
+        assert (await program.post("/revoke", data=form)).status_code == 200
+        bearer = {"authorization": f"Bearer {host.tokens.access_token}"}
+        answer = await program.post("/mcp", json={}, headers=bearer)
+
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
