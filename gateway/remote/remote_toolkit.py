@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Sequence
 
-from gateway.errors import GatewayError, NotAllowedError
+from gateway.errors import GatewayError, NotAllowedError, RegistrationError
 from gateway.remote.definition import Definition
 from gateway.remote.pinning import served
 from gateway.remote.remote_run import RemoteRun
@@ -99,9 +99,14 @@ class RemoteToolkit:
 
     def _put(self, tools: list[Tool]) -> None:
         wanted = {tool.name: tool for tool in tools if self._is_free(tool.name)}
-        if wanted != self._shown:
-            former, self._shown = self._shown, wanted
-            self._registry.replace(former.keys(), wanted.values())
+        if wanted == self._shown:
+            return
+        try:
+            self._registry.replace(self._shown.keys(), wanted.values())
+        except RegistrationError as error:  # a toolkit was loaded at this very moment
+            log.warning("the tools of the toolkit %s could not be listed: %s", self.name, error)
+            return
+        self._shown = wanted
 
     def _is_free(self, name: str) -> bool:
         """Whether the name is not another toolkit's: one in this process may have been loaded since."""
@@ -112,8 +117,13 @@ class RemoteToolkit:
 
     def _tool(self, tool: RemoteTool) -> Tool | None:
         definition = served(tool)
-        if definition is None:
+        try:
+            return None if definition is None else self._made_of(tool, definition)
+        except RegistrationError as error:  # kept by a version with other rules
+            log.warning("the tool %s of the toolkit %s is hidden: %s", tool.name, self.name, error)
             return None
+
+    def _made_of(self, tool: RemoteTool, definition: Definition) -> Tool:
         output = definition.output_schema
         return Tool(
             name=tool.name,

@@ -69,6 +69,8 @@ class RemoteToolkits:
                 await self._reread_changed()
             except StoreUnavailableError:
                 log.debug("it could not be looked up what has changed in toolkits from afar")
+            except Exception:  # one bad toolkit is not to stop the looking
+                log.exception("what has changed in toolkits from afar could not be taken over")
             await asyncio.sleep(self._look_seconds)
 
     async def _reread_changed(self) -> None:

@@ -112,6 +112,7 @@ class _Session:
         self._probe = probe_in(socket.scope)
         self._stuck: dict[str, float] = {}
         self._probing: set[asyncio.Task[None]] = set()
+        self._is_revoked = False
 
     async def run(self, key: ApiKey, at_once: int | None) -> None:
         """Until one side has gone. `at_once` calls at a time; None: the published SDK, which takes one."""
@@ -129,8 +130,6 @@ class _Session:
             self._toolkit.drop_key(self._worker)
             for task in self._probing:
                 task.cancel()
-
-    _is_revoked = False
 
     async def _until_one_ends(self) -> None:
         tasks = [asyncio.create_task(part()) for part in (self._read, self._hand_out, self._guard, self._watch)]
@@ -178,6 +177,10 @@ class _Session:
     async def _say(self, message_type: str, payload: Mapping[str, object]) -> None:
         await self._socket.send_text(json.dumps({"message_type": message_type, "payload": payload}))
 
+    async def _close(self, code: int, reason: str) -> None:
+        with suppress(RuntimeError):  # it has been closed at the same moment
+            await self._socket.close(code, reason)
+
     async def _guard(self) -> None:
         """Until the key is no key any more. What it was granted may change before."""
         while True:
@@ -187,7 +190,7 @@ class _Session:
                     self._key = await self._keys.find(self._text.reveal())
                 except RefusalError as refusal:
                     self._is_revoked = True
-                    await self._socket.close(_POLICY, str(refusal)[:100])
+                    await self._close(_POLICY, str(refusal)[:100])
                     return
                 self._toolkit.show_key(self._worker, self._key)
 
@@ -197,7 +200,7 @@ class _Session:
             await asyncio.sleep(self._times.ping)
             if self._is_stuck() or not await self._follows():
                 log.warning("a worker of the toolkit %s no longer follows; its socket is closed", self._toolkit.name)
-                await self._socket.close(_GONE, "no answer to a ping")
+                await self._close(_GONE, "no answer to a ping")
                 return
 
     async def _follows(self) -> bool:
