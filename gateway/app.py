@@ -119,8 +119,12 @@ def build(
     authenticator: Authenticator | None = None,
     clock: Clock | None = None,
     outside: Outside | None = None,
+    for_a_team: bool = False,
 ) -> Gateway:
-    """Wire a gateway. Nothing is opened, loaded or listened on yet. What is not given is the real thing."""
+    """Wire a gateway. Nothing is opened, loaded or listened on yet. What is not given is the real thing.
+
+    `for_a_team`: a call is put on record before it is given a token, unless the settings say otherwise.
+    """
     clock = clock or SystemClock()
     registry, policy, principal = Registry(), OnePersonPolicy(), local_principal()
 
@@ -129,7 +133,10 @@ def build(
 
     isolation = _isolation(settings)
     accounts = DeferredAccounts(settings, base_url, clock, outside)
-    audit = accounts.audit = AuditLog(accounts.write_events, clock)
+    asked = settings.audit.strict
+    audit = accounts.audit = AuditLog(
+        accounts.write_events, clock, strict=for_a_team if asked is None else asked, key=accounts.audit_key
+    )
     gateway = Gateway(
         settings=settings,
         registry=registry,
@@ -210,7 +217,7 @@ async def serving(
     """
     from gateway.access.programs import nobody
     from gateway.entry import Entry, entry_of
-    from gateway.safe_settings import check
+    from gateway.safe_settings import check, is_open
     from gateway.web_app import bind, serve_until_left, team_app
 
     if authenticator is None:
@@ -220,7 +227,8 @@ async def serving(
                 "[access] builtin lets programs in for people who sign in here, and there is no way to sign in yet. "
                 "Leave it out, and use issuer or keys."
             )
-    gateway = build(settings, authenticator=authenticator, clock=clock)
+    for_a_team = authenticator is not None or is_open(settings.access)
+    gateway = build(settings, authenticator=authenticator, clock=clock, for_a_team=for_a_team)
     gateway.accounts.keep_up = True
     async with listening(gateway):
         gateway.load(toolkits)

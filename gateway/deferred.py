@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from gateway.audit.arguments import PURPOSE
 from gateway.clock import Clock, SharedClock, SystemClock
 from gateway.errors import GatewayError, SettingsError
 from gateway.settings import Settings, VaultKey
@@ -197,6 +198,10 @@ class DeferredAccounts:
     async def write_events(self, events: Sequence[AuditEvent]) -> None:
         await (await self.open()).webhooks.outbox.append(events)
 
+    async def audit_key(self) -> bytes:
+        """What the arguments of calls are hashed with, for the record."""
+        return (await self.open()).vault.derive(PURPOSE)[0]
+
     async def finish(self) -> None:
         """As of the rooms, if they were opened."""
         if (opened := await self._ever_opened()) is not None:
@@ -265,7 +270,7 @@ class DeferredAccounts:
         grants = Grants(rows, vault, LiveTokens(clock), clock)
         own, choice = OwnAccess(apps, client, clock), Choice(rows, grants.live, clock)
         allowed = settings.server.device_flow
-        consent = Consent(client, Identities(client, transport, clock), grants, vault, clock)
+        consent = Consent(client, Identities(client, transport, clock), grants, vault=vault, audit=audit, clock=clock)
         device = DeviceConsents(client, consent, apps=apps, audit=audit, clock=clock, enabled=allowed)
         flows = Flows(
             store.flows, grants, apps=apps, consent=consent, audit=audit, clock=clock, base_url=self._base_url

@@ -49,6 +49,7 @@
     ├── AuthorizationError        our authorization server's no to a client, in OAuth's own words
     ├── VaultError                a sealed value does not open
     │   └── KeyUnavailableError   the service that keeps the key does not answer
+    ├── AuditUnavailableError     what was asked for cannot be put on record, so it is not done
     ├── StoreUnavailableError     the database does not answer
     ├── DestinationError          a URL that somebody outside chose, and that we do not request
     └── WebhookError              a webhook cannot be had as it is asked for
@@ -300,6 +301,10 @@ class KeyUnavailableError(VaultError):
     code = "key_unavailable"
 
 
+class AuditUnavailableError(GatewayError):
+    code = "audit_unavailable"
+
+
 class StoreUnavailableError(GatewayError):
     code = "store_unavailable"
 
@@ -375,6 +380,7 @@ WIRE: dict[type[GatewayError], Wire] = {
     AuthorizationError: Wire(None, 400),
     VaultError: Wire(_INTERNAL, 500),
     KeyUnavailableError: Wire(None, 503),
+    AuditUnavailableError: Wire(None, 503),
     StoreUnavailableError: Wire(None, 503),
     DestinationError: Wire(None, 422),
     WebhookError: Wire(None, 422),

@@ -3,8 +3,10 @@
     1 which tool?    registry
     2 may they?      policy
     3 whose token?   credentials (the broker)
-    4 run it         the tool, with the credential injected; once more if its token died in the middle
-    5 record it      audit
+    4 on record?     audit: no record, no token
+    5 run it         the tool, with the credential injected; once more if its token died in the middle
+
+and its end goes on record, however it ended.
 
 Expected failures are values. How a tool is run stands in `gateway.attempt`, what happens when its token is refused in
 `gateway.second_try`.
@@ -14,11 +16,9 @@ Below: second_try, toolkit, oauth, access, audit. Above: the surfaces, which onl
 
 from __future__ import annotations
 
-import time
-
 from gateway.access.policy import Policy
 from gateway.attempt import Attempts, Terms
-from gateway.audit import AuditLog
+from gateway.audit import AuditLog, CallRecord
 from gateway.credentials import Credentials
 from gateway.errors import GatewayError, InvalidArgumentsError, ReservedArgumentError, UnknownToolError
 from gateway.second_try import SecondTry
@@ -49,16 +49,16 @@ class Executor:
 
     async def call(self, call: Call) -> Outcome:
         """Run one call to its end. Never raises but for cancellation."""
-        started = time.perf_counter()
         outcome: Outcome | None = None
         tool = self._registry.find(call.tool)
+        record = self._audit.of_call(call, tool)
         try:
-            outcome = await self._outcome(call, tool)
+            outcome = await self._outcome(call, tool, record)
             return outcome
         finally:
-            self._audit.called(call, tool, outcome, (time.perf_counter() - started) * 1000)
+            record.end(outcome)
 
-    async def _outcome(self, call: Call, tool: Tool | None) -> Outcome:
+    async def _outcome(self, call: Call, tool: Tool | None, record: CallRecord) -> Outcome:
         if tool is None or not self._policy.may_see(call.principal, tool):
             return Failed(UnknownToolError(f"Unknown tool: {call.tool}"))
         if refusal := self._policy.may_call(call.principal, tool):
@@ -66,14 +66,14 @@ class Executor:
         if hindrance := tool.hindrance():
             return Failed(hindrance)
         named = account_taken_out(call, tool)
-        return Failed(named) if isinstance(named, GatewayError) else await self._checked(named, tool)
+        return Failed(named) if isinstance(named, GatewayError) else await self._checked(named, tool, record)
 
-    async def _checked(self, call: Call, tool: Tool) -> Outcome:
+    async def _checked(self, call: Call, tool: Tool, record: CallRecord) -> Outcome:
         if problem := _problem(call, tool):
             return Failed(problem)
-        return await self._run(call, tool)
+        return await self._run(call, tool, record)
 
-    async def _run(self, call: Call, tool: Tool) -> Outcome:
+    async def _run(self, call: Call, tool: Tool, record: CallRecord) -> Outcome:
         if tool.requirement is None:
             return (await self._attempts.run(call, tool, Terms(call.channel, tool.timeout))).end()
         found = await self._credentials.credential(call, tool.requirement)
@@ -81,6 +81,8 @@ class Executor:
             return found
         if isinstance(found, GatewayError):
             return Failed(found)
+        if unrecorded := await record.begin(found):
+            return Failed(unrecorded)
         return await self._second_try.run(call, tool, tool.requirement, found)
 
 

@@ -129,6 +129,14 @@ class Atp:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    keep_days: int | None = setting(None, "For how many days what was done is kept on record; without it, for ever.")
+    strict: bool | None = setting(
+        None, "Give out no token before the call is on record. Unless said: for a team yes, on one's own laptop no."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class OwnCatalogue:
     folder: Path | None = setting(
         None, "A folder of provider files of your own, beside the shipped ones; one of the same name wins."
@@ -149,6 +157,7 @@ class Settings:
     toolkits: Toolkits = field(default_factory=Toolkits)
     access: AccessSettings = field(default_factory=AccessSettings)
     atp: Atp = field(default_factory=Atp)
+    audit: Audit = field(default_factory=Audit)
     log: Log = field(default_factory=Log)
     catalogue: OwnCatalogue = field(default_factory=OwnCatalogue)
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)

@@ -329,7 +329,8 @@ class Flow:
 class AuditEvent:
     """One immutable fact: who, what, when, how it ended; never a secret, never an argument or a result.
 
-    `action` is a dotted verb such as `tool.called` or `connection.created`.
+    `action` is a dotted verb such as `tool.called`, or `tool.begun` of a call about to have its token, with `.begun`
+    at the end of its id. `arguments` is a keyed hash of a call's, in hex; `scopes` are its token's.
     """
 
     id: str
@@ -343,6 +344,8 @@ class AuditEvent:
     account: str | None = None
     reference: str | None = None
     duration_ms: float | None = None
+    scopes: frozenset[str] = frozenset()
+    arguments: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

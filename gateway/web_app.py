@@ -133,7 +133,7 @@ def _page_routes(gateway: Gateway, accounts: Accounts, base_url: str, mcp_url: s
         accounts.flows,
         accounts.overview,
         accounts.connections,
-        accounts.store.audit.list_latest,
+        accounts.store.audit,
         provider_name=accounts.apps.display_name,
         form_key=accounts.vault.derive("form-token")[0],
         secure=base_url.startswith("https:"),

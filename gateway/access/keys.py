@@ -24,7 +24,7 @@ from gateway.clock import Clock
 from gateway.errors import KeyChangeError, KeyRefusedError, StoreUnavailableError, WrongKeyKindError
 from gateway.secret import Secret
 from gateway.store.key_rows import ApiKeyRows
-from gateway.types import ApiKey, KeyKind, Permission, Principal
+from gateway.types import ApiKey, AuditEvent, KeyKind, Permission, Principal
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +102,7 @@ class Keys:
             groups=owner.groups if owner else frozenset(),
         )
         key = wanted.given_to(key)
-        await self._rows.insert(key, digest_of(text.reveal()))
-        self._record(by, "key.created", key, "done")
+        await self._rows.insert(key, digest_of(text.reveal()), self._event(by, "key.created", key, "done"))
         return key, text
 
     async def list_all(self) -> list[ApiKey]:
@@ -125,8 +124,7 @@ class Keys:
     async def revoke(self, key: ApiKey, *, by: Principal) -> ApiKey:
         """Let the key open nothing any more, within KEPT_FOR seconds wherever it is shown."""
         now = self._clock.now()
-        if await self._rows.revoke(key.id, now):
-            self._record(by, "key.revoked", key, "done")
+        await self._rows.revoke(key.id, now, self._event(by, "key.revoked", key, "done"))
         self._kept.clear()
         return key if key.revoked_at else replace(key, revoked_at=now)
 
@@ -145,10 +143,9 @@ class Keys:
         await asyncio.gather(*self._noting.values())
 
     async def _change(self, key: ApiKey, edit: Callable[[ApiKey], ApiKey], how: str, by: Principal) -> ApiKey:
-        changed = await self._rows.change(key.id, edit)
+        changed = await self._rows.change(key.id, edit, self._event(by, "key.changed", key, how))
         if changed is None:
             raise KeyChangeError("This key was revoked, so nothing of it can be changed. Make a new one.")
-        self._record(by, "key.changed", key, how)
         self._kept.clear()
         return changed
 
@@ -180,5 +177,5 @@ class Keys:
         except StoreUnavailableError:
             log.debug("the use of a key could not be noted")
 
-    def _record(self, by: Principal, action: str, key: ApiKey, outcome: str) -> None:
-        self._audit.record(by, action, outcome, client=f"{key.kind} {key.name}", reference=key.id)
+    def _event(self, by: Principal, action: str, key: ApiKey, outcome: str) -> AuditEvent:
+        return self._audit.event(by, action, outcome, client=f"{key.kind} {key.name}", reference=key.id)

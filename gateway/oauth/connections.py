@@ -2,7 +2,8 @@
 
 Disconnecting drops our copy first: from then on no call can use it, whatever the provider answers. The same transaction
 puts the tokens into the outbox (`gateway.oauth.revocations`), from where the provider is asked to end the grant as
-well, now and, if need be, for a day. The person gets a receipt that says what came of it.
+well, now and, if need be, for a day. The person gets a receipt that says what came of it. That it was dropped goes on
+record in that transaction too; what the provider said, in `connection.revoked` or `connection.not_revoked`.
 
 Below: grants, revocations, store. Above: the pages, the command line.
 """
@@ -18,9 +19,10 @@ from gateway.audit import AuditLog
 from gateway.errors import GatewayError, StoreUnavailableError
 from gateway.oauth.apps import Apps
 from gateway.oauth.detached import Detached
+from gateway.oauth.facts import of_connection
 from gateway.oauth.grants import Grants
 from gateway.oauth.revocations import Ended, Revocations
-from gateway.store.connection_rows import ConnectionRows
+from gateway.store.connection_rows import ConnectionRows, Fact
 from gateway.types import Connection, CredentialKind, Principal, Revocation, TokenSet
 
 log = logging.getLogger(__name__)
@@ -87,14 +89,6 @@ class Connections:
         connection, revocation, told = dropped
         if revocation is not None:
             told = _TOLD[await self._revocations.attempt(revocation, _PATIENCE)]
-        self._audit.record(
-            principal,
-            "connection.dropped",
-            f"revoked_at_provider={told}",
-            provider=connection.provider,
-            account=connection.account_name,
-            reference=connection.id,
-        )
         provider = self._apps.find(connection.provider, connection.principal.tenant)
         return Disconnected(
             replace(connection, sealed=b""),
@@ -112,9 +106,13 @@ class Connections:
             if connection is None:
                 return None
             revocation, told = await self._prepared(connection)
-            if await self._grants.drop(connection, revocation):
+            fact = self._dropped("asked" if revocation else told)
+            if await self._grants.drop(connection, revocation, fact):
                 return connection, revocation, told
         raise StoreUnavailableError("This connection is being changed all the time. Try again in a moment.")
+
+    def _dropped(self, how: str) -> Fact:
+        return lambda row: of_connection(self._audit, row, "connection.dropped", f"revoked_at_provider={how}")
 
     async def _prepared(self, connection: Connection) -> tuple[Revocation | None, Told]:
         """What to leave in the outbox; or, where there is nothing to ask the provider, why."""

@@ -4,7 +4,7 @@ What protects it: the state is 256 random bits, used once, and stored only as a 
 nonce binds the id_token to this consent; `iss` on the redirect is compared (RFC 9207); the verifier is sealed to its
 flow. Not here: who presses, and in which browser (`gateway.oauth.flows`).
 
-Below: client, identity, grants, vault. Source: RFC 6749 section 4.1, RFC 7636, RFC 9207, RFC 9700.
+Below: client, identity, grants, vault, audit. Source: RFC 6749 section 4.1, RFC 7636, RFC 9207, RFC 9700.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.errors import FlowError, GatewayError, ProviderMisconfiguredError, ProviderUnavailableError
 from gateway.oauth.apps import ProviderApp
 from gateway.oauth.client import OAuthClient
+from gateway.oauth.facts import connected
 from gateway.oauth.grant_life import of_new_grant
 from gateway.oauth.grants import Grants
 from gateway.oauth.identity import Account, Accounts
@@ -53,8 +55,11 @@ def digest(value: str) -> str:
 class Consent:
     """Sends a browser to the provider, and makes a Connection of what it comes back with."""
 
-    def __init__(self, client: OAuthClient, accounts: Accounts, grants: Grants, vault: Vault, clock: Clock) -> None:
+    def __init__(
+        self, client: OAuthClient, accounts: Accounts, grants: Grants, *, vault: Vault, audit: AuditLog, clock: Clock
+    ) -> None:
         self._clock = clock
+        self._audit = audit
         self._client = client
         self._accounts = accounts
         self._grants = grants
@@ -107,9 +112,10 @@ class Consent:
         nonce: str | None,
         known: Mapping[str, str] | None = None,
     ) -> Connection:
-        """Make a Connection of a grant. `nonce` is what an id_token must hold, None where none was sent.
+        """Make a Connection of a grant, and put it on record.
 
-        `known` are extras from elsewhere, such as the redirect.
+        `nonce` is what an id_token must hold, None where none was sent. `known` are extras from
+        elsewhere, such as the redirect.
         """
         account = await self._accounts.identify(app, answer, nonce, {**app.variables, **(known or {})})
         answer = replace(answer, extras=account.extras)
@@ -124,6 +130,7 @@ class Consent:
             requested=flow.scopes,
             variables=flow.variables,
             life=of_new_grant(app, now=self._clock.now(), told=answer.grant_ends_at, renewable=renewable),
+            fact=connected(self._audit, flow),
         )
 
     async def _told_apart(self, flow: Flow, account: Account) -> Account:

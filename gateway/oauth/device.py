@@ -22,6 +22,7 @@ from gateway.errors import FlowError, GatewayError, SettingsError
 from gateway.oauth.apps import Apps, ProviderApp
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.consent import Consent, refusal
+from gateway.oauth.facts import of_flow
 from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError
 from gateway.oauth.typed import read_variables
 from gateway.secret import Secret
@@ -114,13 +115,10 @@ class DeviceConsents:
         """Wait for the person, and keep what they grant. FlowError where they said no, or did nothing in time."""
         try:
             answer = await self._granted(waiting)
-            connection = await self._consent.keep(waiting.app, waiting.flow, answer, nonce=None)
+            return await self._consent.keep(waiting.app, waiting.flow, answer, nonce=None)
         except GatewayError as error:
             self._record(waiting.flow, "connection.failed", error.code)
             raise
-        action = "connection.created" if connection.version == 1 else "connection.replaced"
-        self._record(waiting.flow, action, "done", connection)
-        return connection
 
     async def _granted(self, waiting: Waiting) -> TokenAnswer:
         interval = waiting.interval
@@ -135,16 +133,8 @@ class DeviceConsents:
                 interval = slower
         raise FlowError("Nobody entered the code in time. Run the command again for a new one.")
 
-    def _record(self, flow: Flow, action: str, outcome: str, connection: Connection | None = None) -> None:
-        self._audit.record(
-            flow.principal,
-            action,
-            outcome,
-            client=flow.client,
-            provider=flow.provider,
-            account=connection.account_name if connection else None,
-            reference=connection.id if connection else None,
-        )
+    def _record(self, flow: Flow, action: str, outcome: str) -> None:
+        self._audit.note(of_flow(self._audit, flow, action, outcome))
 
 
 def _slower(interval: timedelta, error: TokenEndpointError) -> timedelta | None:

@@ -34,6 +34,7 @@ from gateway.errors import FlowError, GatewayError, WrongBrowserError
 from gateway.oauth.apps import Apps
 from gateway.oauth.consent import DECLINED, Consent, check_issuer, digest, redirect_error
 from gateway.oauth.detached import Detached
+from gateway.oauth.facts import connected, of_flow
 from gateway.oauth.flow_ends import FlowEnds
 from gateway.oauth.flow_view import FlowView, view_of
 from gateway.oauth.grants import Grants
@@ -293,7 +294,13 @@ class Flows:
     async def _keep_typed(self, flow: Flow, account: Account, tokens: TokenSet) -> Flow:
         try:
             connection = await self._grants.put(
-                flow.principal, flow.provider, flow.kind, account, tokens, variables=flow.variables
+                flow.principal,
+                flow.provider,
+                flow.kind,
+                account,
+                tokens,
+                variables=flow.variables,
+                fact=connected(self._audit, flow),
             )
         except GatewayError as error:
             await self._ends.end(flow, FlowStatus.FAILED, failure=error.message)
@@ -350,27 +357,15 @@ class Flows:
         return used
 
     async def _end_connected(self, flow: Flow, connection: Connection) -> Flow:
-        ended = await self._ends.end(flow, FlowStatus.CONNECTED, connection_id=connection.id)
-        action = "connection.created" if connection.version == 1 else "connection.replaced"
-        self._record(flow, action, "done", connection)
-        return ended
+        return await self._ends.end(flow, FlowStatus.CONNECTED, connection_id=connection.id)
 
     async def _end_declined(self, flow: Flow) -> Flow:
         ended = await self._ends.end(flow, FlowStatus.DECLINED)
         self._record(flow, "connection.declined", "declined")
         return ended
 
-    def _record(self, flow: Flow, action: str, outcome: str, connection: Connection | None = None) -> None:
-        self._audit.record(
-            flow.principal,
-            action,
-            outcome,
-            client=flow.client,
-            tool=flow.tool,
-            provider=flow.provider,
-            account=connection.account_name if connection else None,
-            reference=connection.id if connection else None,
-        )
+    def _record(self, flow: Flow, action: str, outcome: str) -> None:
+        self._audit.note(of_flow(self._audit, flow, action, outcome))
 
 
 def _is_worth_reusing(flow: Flow, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from gateway.errors import FlowError
 from gateway.oauth.grant_life import FOREVER, Lifespan
 from gateway.oauth.identity import Account
 from gateway.oauth.live_tokens import LiveTokens
-from gateway.store.connection_rows import ConnectionRows
+from gateway.store.connection_rows import ConnectionRows, Fact
 from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal, Revocation, TokenSet
 from gateway.vault.vault import Binding, Vault
 
@@ -69,13 +69,15 @@ class Grants:
         requested: frozenset[str] | None = None,
         variables: Mapping[str, str] | None = None,
         life: Lifespan = FOREVER,
+        fact: Fact | None = None,
     ) -> Connection:
         """Keep a fresh grant, whose life is foreseen to be `life`.
 
         `requested` are the scopes that the consent asked for: those granted, unless given.
 
         The same account's row takes the new tokens, one version on; another account gets a row of its own, of version
-        1. Which one is the person's default is settled by the store, in the same transaction.
+        1. Which one is the person's default is settled by the store, and the event that `fact` makes of the row is
+        recorded, in the same transaction.
         """
         asked = tokens.scopes if requested is None else requested
         for _ in range(_ATTEMPTS):
@@ -87,15 +89,14 @@ class Grants:
                     requested=former.requested | asked,
                     variables=variables or former.variables,
                 )
-                kept = await self._rows.replace(renewed, expected_version=former.version)
+                kept = await self._rows.replace(renewed, expected_version=former.version, fact=fact)
             else:
                 made = replace(_new(principal, provider, kind, account, self._clock.now()), requested=asked)
                 made = replace(
                     life.on(made), scopes=tokens.scopes, expires_at=tokens.expires_at, variables=variables or {}
                 )
-                kept = await self._rows.insert(
-                    replace(made, sealed=await self._vault.seal_tokens(tokens, _binding(made)))
-                )
+                sealed = await self._vault.seal_tokens(tokens, _binding(made))
+                kept = await self._rows.insert(replace(made, sealed=sealed), fact)
             if kept is not None:
                 self.live.forget(principal, provider)
                 return await self._preferred(kept)
@@ -110,17 +111,21 @@ class Grants:
             return kept
         return await self.make_default(kept.principal, kept.id) or kept
 
-    async def make_default(self, principal: Principal, connection_id: str) -> Connection | None:
+    async def make_default(
+        self, principal: Principal, connection_id: str, fact: Fact | None = None
+    ) -> Connection | None:
         """Have calls that name no account use this one. None where the person has no such connection."""
-        chosen = await self._rows.set_default(principal, connection_id)
+        chosen = await self._rows.set_default(principal, connection_id, fact)
         if chosen is not None:
             self.live.forget(principal, chosen.provider)
         return chosen
 
-    async def drop(self, connection: Connection, revocation: Revocation | None = None) -> bool:
+    async def drop(
+        self, connection: Connection, revocation: Revocation | None = None, fact: Fact | None = None
+    ) -> bool:
         """Forget the row and its tokens, and leave `revocation` in the outbox. False if it was gone, or has changed."""
         dropped = await self._rows.drop(
-            connection.principal, connection.id, version=connection.version, revocation=revocation
+            connection.principal, connection.id, version=connection.version, revocation=revocation, fact=fact
         )
         self.live.forget(connection.principal, connection.provider)
         return dropped

@@ -15,11 +15,12 @@ from itertools import groupby
 from gateway.audit import AuditLog
 from gateway.oauth.apps import Apps
 from gateway.oauth.choice import names
+from gateway.oauth.facts import of_connection
 from gateway.oauth.flow_view import worth_naming
 from gateway.oauth.flows import Flows
 from gateway.oauth.grants import Grants
 from gateway.store.connection_rows import ConnectionRows
-from gateway.types import Connection, ConnectionStatus, CredentialKind, Flow, Principal, Requirement
+from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, Principal, Requirement
 
 _OWN_WISH = "My connections"
 """What stands in the place of a client where the person began a flow themselves."""
@@ -63,12 +64,11 @@ class Overview:
 
     async def make_default(self, principal: Principal, connection_id: str) -> Connection | None:
         """Have calls that name no account use this one. None where the person has no such connection."""
-        chosen = await self._grants.make_default(principal, connection_id)
-        if chosen is not None:
-            self._audit.record(
-                principal, "connection.default", "done", provider=chosen.provider, account=chosen.account_name
-            )
-        return chosen
+
+        def fact(chosen: Connection) -> AuditEvent:
+            return of_connection(self._audit, chosen, "connection.default", "done")
+
+        return await self._grants.make_default(principal, connection_id, fact)
 
     async def ask_again(self, principal: Principal, connection_id: str) -> Flow | None:
         """A flow for the same account, for everything it was ever asked for. None where there is no such connection."""

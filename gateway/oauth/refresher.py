@@ -23,6 +23,7 @@ from gateway.oauth.apps import Apps, ProviderApp
 from gateway.oauth.backoff import in_words
 from gateway.oauth.client import OAuthClient
 from gateway.oauth.detached import Detached
+from gateway.oauth.facts import of_connection
 from gateway.oauth.grant_life import Lifespan, of_renewed_grant
 from gateway.oauth.grants import Grants
 from gateway.oauth.leases import BusyError, Lease, Leases, TooLateError
@@ -97,9 +98,9 @@ class Refresher:
 
     async def give_up(self, connection: Connection, reason: str) -> Connection | None:
         """The provider refused tokens that cannot be renewed: a new consent is needed. The row as it is then."""
-        if await self._rows.give_up(connection, reason=reason, now=self._clock.now()):
+        event = of_connection(self._audit, connection, "connection.needs_reauth", "token_refused")
+        if await self._rows.give_up(connection, reason=reason, now=self._clock.now(), event=event):
             self._grants.live.forget(connection.principal, connection.provider)
-            self._record(connection, "connection.needs_reauth", "token_refused")
         return await self._rows.read(connection)
 
     async def close(self, seconds: float = 15.0) -> None:
@@ -169,7 +170,8 @@ class Refresher:
         if renewed is None:
             log.warning("connection %s changed while it was refreshed; the newer row stays", held.id)
             return await self._rows.read(held)
-        self._record(held, "connection.refreshed", "done")
+        # Afterwards, not in the same transaction: a record that cannot be written must not cost a rotated token.
+        self._audit.note(of_connection(self._audit, held, "connection.refreshed", "done"))
         return renewed
 
     async def _stored(self, held: Connection, tokens: TokenSet, life: Lifespan) -> Connection | None:
@@ -189,12 +191,6 @@ class Refresher:
         return ProviderUnavailableError(
             f"{self._apps.display_name(seen.provider)} does not renew the access right now. The connection is kept; "
             f"try again in {in_words(wait)}."
-        )
-
-    def _record(self, seen: Connection, action: str, outcome: str) -> None:
-        account, reference = seen.account_name, seen.id
-        self._audit.record(
-            seen.principal, action, outcome, provider=seen.provider, account=account, reference=reference
         )
 
 

@@ -23,6 +23,7 @@ from gateway.errors import ProviderMisconfiguredError, ProviderUnavailableError
 from gateway.oauth.apps import ProviderApp
 from gateway.oauth.backoff import in_words, pause
 from gateway.oauth.circuit import Circuits
+from gateway.oauth.facts import of_connection
 from gateway.oauth.leases import Lease
 from gateway.oauth.token_answer import ErrorKind, TokenEndpointError
 from gateway.store.lease_rows import LeaseRows
@@ -96,9 +97,9 @@ class Setbacks:
         """The connection has ended, unless its row has moved on: then the no was about older tokens."""
         self.answered(app)
         lost = lease.is_in_doubt and error.code != "no_refresh_token"
-        if await self._rows.refuse(lease.row, reason=_why(app, error, lost=lost), now=self._clock.now()):
-            outcome = "crash_or_timeout_during_refresh" if lost else error.code
-            self._record(lease.row, "connection.needs_reauth", outcome)
+        outcome = "crash_or_timeout_during_refresh" if lost else error.code
+        event = of_connection(self._audit, lease.row, "connection.needs_reauth", outcome)
+        await self._rows.refuse(lease.row, reason=_why(app, error, lost=lost), now=self._clock.now(), event=event)
 
     async def _misconfigured(self, app: ProviderApp, lease: Lease, error: TokenEndpointError) -> NoReturn:
         self.answered(app)
@@ -111,15 +112,11 @@ class Setbacks:
         self._marks = {key: mark for key, mark in self._marks.items() if mark.until > self._clock.now()}
         self._marks[row.principal.tenant, row.provider, _EVERYBODY if is_ours else row.id] = _Mark(app, until, sentence)
         log.error("%s People's connections stay as they are.", sentence)
-        self._record(row, "provider.misconfigured", error.code)
+        self._audit.note(of_connection(self._audit, row, "provider.misconfigured", error.code))
         await self._rows.give_back(
             row, failures=row.failures, not_before=None if is_ours else until, in_doubt=lease.is_in_doubt
         )
         raise ProviderMisconfiguredError(sentence)
-
-    def _record(self, row: Connection, action: str, outcome: str) -> None:
-        account, reference = row.account_name, row.id
-        self._audit.record(row.principal, action, outcome, provider=row.provider, account=account, reference=reference)
 
 
 def _endpoint(app: ProviderApp) -> str:

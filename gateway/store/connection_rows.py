@@ -7,14 +7,18 @@ here: renewing tokens (`gateway.store.lease_rows`), or opening what is sealed (`
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Insert, Select, Update, and_, bindparam, delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
 from gateway.store.tables import CONNECTIONS, REVOCATIONS, belongs_to, from_row, person, to_columns
-from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal, Revocation
+from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Principal, Revocation
+
+Fact = Callable[[Connection], AuditEvent]
 
 _columns = CONNECTIONS.c
 _FREE = {
@@ -40,10 +44,14 @@ _WITHOUT_TOKENS = [column for column in _columns if column.name != "sealed"]
 
 
 class ConnectionRows:
-    """A person's connections. Where a Principal is asked for, other people's rows do not exist."""
+    """A person's connections. Where a Principal is asked for, other people's rows do not exist.
 
-    def __init__(self, engines: Engines) -> None:
+    A `fact` makes the event of a change; it is recorded in the transaction that makes the change, or not at all.
+    """
+
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
     async def find(self, principal: Principal, provider: str, kind: CredentialKind) -> Connection | None:
         """The default: the one to use for a call that names no account. It may need reauthorization."""
@@ -80,38 +88,42 @@ class ConnectionRows:
         )
         return [from_row(Connection, {**row, "sealed": b""}) for row in rows]
 
-    async def insert(self, connection: Connection) -> Connection | None:
+    async def insert(self, connection: Connection, fact: Fact | None = None) -> Connection | None:
         """Store a new connection: as the default if the person has none at this provider, or one that has ended.
 
         None if the person has a connection to this account already; that one is left as it was.
         """
         values = to_columns(replace(connection, is_default=False))
-        return await self._keep(connection, self._engines.insert(CONNECTIONS).values(values).on_conflict_do_nothing())
+        statement = self._engines.insert(CONNECTIONS).values(values).on_conflict_do_nothing()
+        return await self._keep(connection, statement, fact)
 
-    async def set_default(self, principal: Principal, connection_id: str) -> Connection | None:
+    async def set_default(
+        self, principal: Principal, connection_id: str, fact: Fact | None = None
+    ) -> Connection | None:
         """Make this the person's default at its provider. None if they have no such connection."""
         found = await self.find_by_id(principal, connection_id)
         if found is None:
             return None
 
-        async def write(transaction: AsyncConnection) -> bool:
+        async def write(transaction: AsyncConnection) -> Connection | None:
             there = (await transaction.execute(select(_columns.id).where(_columns.id == connection_id))).first()
             if there is not None:
                 former = update(CONNECTIONS).where(_same_group(found), _columns.is_default).values(is_default=False)
                 await transaction.execute(former)
                 await transaction.execute(_make_default(_columns.id == connection_id))
-            return there is not None
+            return replace(found, is_default=True) if there is not None else None
 
-        chosen = await self._engines.in_turn(_turn(found), write)
-        return replace(found, is_default=True) if chosen else None
+        return await self._audit.together(_turn(found), write, fact)
 
-    async def replace(self, connection: Connection, *, expected_version: int) -> Connection | None:
+    async def replace(
+        self, connection: Connection, *, expected_version: int, fact: Fact | None = None
+    ) -> Connection | None:
         """Put a person's new grant for the same account in the place of the former; ends a lease and a back-off.
 
         It becomes the default where the person's default has ended. None if the row is gone, is another account's, or
         has another version than expected: read it again.
         """
-        return await self._keep(connection, _renewal(connection, expected_version))
+        return await self._keep(connection, _renewal(connection, expected_version), fact)
 
     async def drop(
         self,
@@ -120,6 +132,7 @@ class ConnectionRows:
         *,
         version: int | None = None,
         revocation: Revocation | None = None,
+        fact: Fact | None = None,
     ) -> bool:
         """Forget the connection and its tokens. False if there was none, or none of this version.
 
@@ -133,18 +146,18 @@ class ConnectionRows:
         if version is not None:
             this = and_(this, _columns.version == version)
 
-        async def write(transaction: AsyncConnection) -> bool:
+        async def write(transaction: AsyncConnection) -> Connection | None:
             statement = delete(CONNECTIONS).where(this).returning(_columns.is_default)
             was_default = (await transaction.execute(statement)).scalar_one_or_none()
             if was_default is None:
-                return False
+                return None
             if was_default:
                 await transaction.execute(_make_default(_columns.id == _oldest(found).scalar_subquery()))
             if revocation is not None:
                 await transaction.execute(self._engines.insert(REVOCATIONS).values(to_columns(revocation)))
-            return True
+            return found
 
-        return await self._engines.in_turn(_turn(found), write)
+        return await self._audit.together(_turn(found), write, fact) is not None
 
     async def list_people(self, tenant: str, issuer: str, limit: int) -> list[Principal]:
         """Some of the people of this issuer who have a connection that is not revoked, by their subjects."""
@@ -167,7 +180,7 @@ class ConnectionRows:
         )
         return [row["tenant"] for row in rows]
 
-    async def _keep(self, connection: Connection, statement: Insert | Update) -> Connection | None:
+    async def _keep(self, connection: Connection, statement: Insert | Update, fact: Fact | None) -> Connection | None:
         """Write the row and settle which one is the default, in one transaction. None where there was no such row."""
 
         async def write(transaction: AsyncConnection) -> Connection | None:
@@ -175,7 +188,7 @@ class ConnectionRows:
                 return None
             return replace(connection, is_default=await _take_over(transaction, connection))
 
-        return await self._engines.in_turn(_turn(connection), write)
+        return await self._audit.together(_turn(connection), write, fact)
 
     async def _first(self, statement: Select[tuple[object, ...]]) -> Connection | None:
         rows = await self._engines.rows(statement)

@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
 from gateway.store.tables import API_KEYS
-from gateway.types import ApiKey
+from gateway.types import ApiKey, AuditEvent
 
 _columns = API_KEYS.c
 _COLUMNS = [column for column in _columns if column.name != "digest"]
@@ -24,14 +25,15 @@ _CHANGEABLE = ("providers", "may", "toolkits", "return_urls")
 
 
 class ApiKeyRows:
-    """API keys by digest, by id and by prefix."""
+    """API keys by digest, by id and by prefix. The event of a change is recorded in the transaction that makes it."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
-    async def insert(self, key: ApiKey, digest: bytes) -> None:
+    async def insert(self, key: ApiKey, digest: bytes, event: AuditEvent | None = None) -> None:
         """Store a new key."""
-        await self._engines.change(self._engines.insert(API_KEYS).values(asdict(key) | {"digest": digest}))
+        await self._audit.change(self._engines.insert(API_KEYS).values(asdict(key) | {"digest": digest}), event)
 
     async def find(self, digest: bytes) -> ApiKey | None:
         """The key with this digest, revoked or not."""
@@ -45,12 +47,14 @@ class ApiKeyRows:
         """All keys, the oldest first."""
         return await self._list(select(*_COLUMNS).order_by(_columns.created_at, _columns.id))
 
-    async def revoke(self, key_id: str, now: datetime) -> bool:
+    async def revoke(self, key_id: str, now: datetime, event: AuditEvent | None = None) -> bool:
         """Let the key open nothing any more. False if it is unknown, or was revoked before."""
         statement = update(API_KEYS).where(_columns.id == key_id, _columns.revoked_at.is_(None))
-        return await self._engines.change(statement.values(revoked_at=now)) == 1
+        return await self._audit.change(statement.values(revoked_at=now), event)
 
-    async def change(self, key_id: str, edit: Callable[[ApiKey], ApiKey]) -> ApiKey | None:
+    async def change(
+        self, key_id: str, edit: Callable[[ApiKey], ApiKey], event: AuditEvent | None = None
+    ) -> ApiKey | None:
         """Store what `edit` makes of what the key may do. None if it is unknown or revoked.
 
         Of several who change one key at the same moment, each finds what the former has written.
@@ -66,7 +70,8 @@ class ApiKeyRows:
             await connection.execute(update(API_KEYS).where(_columns.id == key_id).values(values))
             return edited
 
-        return await self._engines.in_turn(f"api key {key_id}", in_transaction)
+        fact = None if event is None else lambda _: event
+        return await self._audit.together(f"api key {key_id}", in_transaction, fact)
 
     async def note_use(self, key_id: str, now: datetime, coarse: timedelta) -> bool:
         """Note that the key was used, unless that was noted less than `coarse` ago."""

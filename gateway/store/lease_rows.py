@@ -17,10 +17,11 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, literal, select, update
 
+from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
 from gateway.store.tables import CONNECTIONS, belongs_to, from_row, to_columns
 from gateway.store.times_ahead import is_over
-from gateway.types import Connection, ConnectionStatus
+from gateway.types import AuditEvent, Connection, ConnectionStatus
 
 _columns = CONNECTIONS.c
 _RENEWED = (
@@ -34,8 +35,9 @@ _AS_NEW = _AT_REST | {"refresh_started_at": None, "refresh_not_before": None, "f
 class LeaseRows:
     """Refreshes of connections, in the rows of those connections."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
     async def read(self, connection: Connection) -> Connection | None:
         """The row as it is now. None: it is gone."""
@@ -96,25 +98,30 @@ class LeaseRows:
             values["refresh_started_at"] = None
         return await self._engines.change(update(CONNECTIONS).where(_held(held)).values(values)) == 1
 
-    async def refuse(self, held: Connection, *, reason: str, now: datetime) -> bool:
-        """The provider says that the grant is gone: a new consent is needed. False if it was about older tokens."""
-        return await self._end(_held(held), reason, now)
+    async def refuse(self, held: Connection, *, reason: str, now: datetime, event: AuditEvent | None = None) -> bool:
+        """The provider says that the grant is gone: a new consent is needed. False if it was about older tokens.
 
-    async def give_up(self, connection: Connection, *, reason: str, now: datetime) -> bool:
+        The event is recorded in the same transaction.
+        """
+        return await self._end(_held(held), reason, now, event)
+
+    async def give_up(
+        self, connection: Connection, *, reason: str, now: datetime, event: AuditEvent | None = None
+    ) -> bool:
         """As `refuse`, for tokens that nobody can renew. False if the row has others by now."""
         same = and_(
             _is(connection),
             _columns.version == connection.version,
             _columns.status == ConnectionStatus.ACTIVE,
         )
-        return await self._end(same, reason, now)
+        return await self._end(same, reason, now, event)
 
-    async def _end(self, which: ColumnElement[bool], reason: str, now: datetime) -> bool:
+    async def _end(self, which: ColumnElement[bool], reason: str, now: datetime, event: AuditEvent | None) -> bool:
         values = _AS_NEW | {
             "status": ConnectionStatus.NEEDS_REAUTH, "status_reason": reason, "updated_at": now,
             "renew_at": None, "ends_at": None, "warn_at": None,
         }  # fmt: skip
-        return await self._engines.change(update(CONNECTIONS).where(which).values(values)) == 1
+        return await self._audit.change(update(CONNECTIONS).where(which).values(values), event)
 
 
 def _is(connection: Connection) -> ColumnElement[bool]:

@@ -35,6 +35,7 @@ from gateway.store.sealed_rows import SealedRows
 from gateway.store.session_rows import SessionRows
 from gateway.store.signing_key_rows import SigningKeyRows
 from gateway.store.throttle_rows import ThrottleRows
+from gateway.store.trail_rows import TrailRows
 from gateway.store.webhook_rows import WebhookRows
 
 _FORMS = "Write sqlite:////absolute/path.db or postgresql://user@host/name."
@@ -45,16 +46,17 @@ class Store:
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
-        self.connections = ConnectionRows(engines)
-        self.leases = LeaseRows(engines)
+        self.audit = AuditRows(engines)
+        self.connections = ConnectionRows(engines, self.audit)
+        self.leases = LeaseRows(engines, self.audit)
         self.due = DueRows(engines)
         self.flows = FlowRows(engines)
-        self.audit = AuditRows(engines)
+        self.trail = TrailRows(engines, self.audit)
         self.marks = MarkRows(engines)
         self.data_keys = DataKeyRows(engines)
         self.sealed = SealedRows(engines)
         self.revocations = RevocationRows(engines)
-        self.keys = ApiKeyRows(engines)
+        self.keys = ApiKeyRows(engines, self.audit)
         self.remote = RemoteRows(engines)
         self.clients = ClientRows(engines)
         self.grants = GrantRows(engines)

@@ -13,7 +13,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Index, MetaData, RowMapping, Table, Text, UniqueConstraint, and_, text
+from sqlalchemy import BigInteger, ColumnElement, Index, MetaData, RowMapping, Table, Text, UniqueConstraint, and_, text
 from sqlmodel import Field, SQLModel
 
 from gateway.store.column_types import AnyOrNames, Label, Listed, Scopes, Texts, UtcTime, Word
@@ -218,9 +218,16 @@ class FlowRow(PersonalRow, table=True):
 
 
 class AuditRow(PersonalRow, table=True):
-    __tablename__ = "audit"
-    __table_args__ = (Index("audit_person", *_PERSON, "at"),)
+    """`seq` and `hash` are the row's place in its tenant's chain (`gateway.store.audit_chain`)."""
 
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("audit_person", *_PERSON, "at"),
+        Index("audit_chain", "tenant", "seq", unique=True),
+    )
+
+    seq: int = Field(sa_type=BigInteger)
+    hash: bytes
     at: datetime = Field(sa_type=UtcTime)
     action: str = Field(sa_type=Label)
     outcome: str = Field(sa_type=Label)
@@ -230,6 +237,19 @@ class AuditRow(PersonalRow, table=True):
     account: str | None = Field(sa_type=Label)
     reference: str | None = Field(sa_type=Label)
     duration_ms: float | None
+    scopes: str | None = Field(sa_type=Scopes)
+    arguments: str | None = Field(sa_type=Text)
+
+
+class AuditHeadRow(SQLModel, table=True):
+    """The end of a tenant's chain. Whoever appends to the chain holds this row until they have committed."""
+
+    __tablename__ = "audit_heads"
+    metadata = METADATA
+
+    tenant: str = Field(sa_type=Text, primary_key=True)
+    seq: int = Field(sa_type=BigInteger)
+    hash: bytes
 
 
 class WebhookRow(PersonalRow, table=True):
@@ -291,6 +311,7 @@ class MarkRow(SQLModel, table=True):
 CONNECTIONS: Table = METADATA.tables["connections"]
 FLOWS: Table = METADATA.tables["flows"]
 AUDIT: Table = METADATA.tables["audit"]
+AUDIT_HEADS: Table = METADATA.tables["audit_heads"]
 MARKS: Table = METADATA.tables["marks"]
 REVOCATIONS: Table = METADATA.tables["revocations"]
 DATA_KEYS: Table = METADATA.tables["data_keys"]

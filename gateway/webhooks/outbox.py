@@ -1,9 +1,10 @@
-"""Writes the audit, and with it what apps want to hear of: in one transaction, so that neither is without the other.
+"""Has what apps want to hear of put in as the audit is written: in one transaction, so that none is without the other.
 
-It is called with what a batch of a fifth of a second brought, not on the path of a call. Where nothing in it concerns
-an app's user, nothing is asked; else one query for the webhooks of the apps in question, however many users they have.
+It is done with what a batch of a fifth of a second brought, not on the path of a call; and with each change of a
+connection, whose event is stored with it. Where nothing concerns an app's user, nothing is asked; else one query for
+the webhooks of the apps in question, however many users they have.
 
-Below: store. Above: the composition, which gives `append` to the AuditLog.
+Below: store. Above: the composition.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ class Outbox:
 
     def __init__(self, audit: AuditRows, wake: Callable[[], None]) -> None:
         self._audit = audit
-        self._wake = wake
+        audit.subscribe(heard, wake)
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
-        notices = [found for event in events if (found := heard(event))]
-        if await self._audit.append(events, notices):
-            self._wake()
+        await self._audit.append(events)

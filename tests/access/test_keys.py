@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -12,9 +12,10 @@ from gateway.access.key_rules import Rights
 from gateway.access.keys import MOST_KEPT, Keys
 from gateway.audit import AuditLog
 from gateway.clock import MovableClock
-from gateway.errors import GatewayError, KeyChangeError, KeyRefusedError, WrongKeyKindError, wire
+from gateway.errors import GatewayError, KeyChangeError, KeyRefusedError, StoreUnavailableError, WrongKeyKindError, wire
 from gateway.store.store import Store
 from gateway.types import ApiKey, AuditEvent, KeyKind, Principal
+from tests.audit.troubles import unwritable
 
 ADMIN = Principal("local", "ada")
 BEA = Principal("https://login.example", "bea", "acme", frozenset({"sales", "emea"}))
@@ -36,12 +37,13 @@ class House:
 
     def __init__(self, store: Store) -> None:
         self.store, self.clock, self.timer = store, MovableClock(), Timer()
-        self.events: list[AuditEvent] = []
-        self.audit = AuditLog(self.write, self.clock)
+        self.audit = AuditLog(store.audit.append, self.clock)
         self.keys, self.elsewhere = (Keys(store.keys, self.audit, self.clock, timer=self.timer) for _ in range(2))
 
-    async def write(self, events: Sequence[AuditEvent]) -> None:
-        self.events += events
+    async def events(self) -> list[AuditEvent]:
+        """What is on record, in the order in which it came there."""
+        await self.audit.flush()
+        return [entry.event for entry in await self.store.trail.page("default", 0, 100)]
 
     async def app(self) -> tuple[ApiKey, str]:
         key, text = await self.keys.create(APP, "Notes", by=ADMIN)
@@ -123,8 +125,7 @@ async def test_a_key_in_the_database_opens_nothing(house: House) -> None:
     for shown in (digest.hex(), digest.decode("latin-1"), key.prefix, key.id):
         refused(await house.keys.find(shown, APP))
     assert text not in repr(await house.keys.list_all())
-    await house.audit.flush()
-    assert text not in repr(house.events)
+    assert text not in repr(await house.events())
 
 
 async def test_why_a_key_is_refused_stands_in_the_sentence(house: House) -> None:
@@ -223,17 +224,30 @@ async def test_what_is_done_to_keys_is_on_record_and_the_key_is_not(house: House
     await house.keys.allow(key, Rights(may=("tokens",), toolkits=("*",)), by=ADMIN)
     await house.keys.revoke(key, by=ADMIN)
     await house.keys.revoke(key, by=ADMIN)
-    await house.audit.flush()
 
-    assert [(event.action, event.outcome) for event in house.events] == [
+    events = await house.events()
+    assert [(event.action, event.outcome) for event in events] == [
         ("key.created", "done"),
         ("key.changed", "allowed may tokens; toolkit *"),
         ("key.revoked", "done"),
     ]
-    assert {(event.principal, event.client, event.reference) for event in house.events} == {
-        (ADMIN, "app Notes", key.id)
-    }
-    assert text not in repr(house.events)
+    assert {(event.principal, event.client, event.reference) for event in events} == {(ADMIN, "app Notes", key.id)}
+    assert text not in repr(events)
+
+
+async def test_a_key_is_not_made_revoked_or_changed_without_a_record_of_it(house: House, database_url: str) -> None:
+    """In one transaction: neither is there without the other."""
+    key, _ = await house.app()
+    with unwritable(database_url):
+        for change in (
+            house.app(),
+            house.keys.revoke(key, by=ADMIN),
+            house.keys.allow(key, Rights(may=("tokens",)), by=ADMIN),
+        ):
+            with pytest.raises(StoreUnavailableError):
+                await change
+    assert await house.keys.list_all() == [key]
+    assert [event.action for event in await house.events()] == ["key.created"]
 
 
 async def test_many_uses_within_a_minute_are_one_note(house: House) -> None:

@@ -84,7 +84,7 @@ class House:
             store.flows,
             self.grants,
             apps=self.apps,
-            consent=Consent(self.client, accounts, self.grants, vault, clock),
+            consent=Consent(self.client, accounts, self.grants, vault=vault, audit=self.audit, clock=clock),
             audit=self.audit,
             clock=clock,
             base_url=self._where,

@@ -49,7 +49,8 @@ def at_acme(house_of: Any, endpoint: tuple[ScriptedEndpoint, str]) -> Callable[.
                 scripted.reply = left.pop(0) if len(left) > 1 else left[0]
 
             accounts = Accounts(house.client, house.transport, house.clock)
-            consent = Consent(house.client, accounts, house.grants, house.vault, house.clock)
+            more = {"vault": house.vault, "audit": house.audit, "clock": house.clock}
+            consent = Consent(house.client, accounts, house.grants, **more)
             scripted.reply = http("200 OK", CODES)
             yield house, DeviceConsents(
                 house.client, consent, apps=house.apps, audit=house.audit, clock=house.clock, enabled=enabled,

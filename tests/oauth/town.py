@@ -91,7 +91,7 @@ async def town(house: House, server: AuthorizationServer) -> AsyncIterator[Town]
 
     def app(base_url: str) -> Edge:
         pages = WebPages(
-            house.flows, house.overview, house.connections, house.store.audit.list_latest,
+            house.flows, house.overview, house.connections, house.store.audit,
             provider_name=house.apps.display_name, form_key=b"k" * 32, secure=False,
         )  # fmt: skip
         doors = Doors(browser=BROWSER_PATHS, visitor=VISITOR_PATHS, public=PUBLIC_PATHS)

@@ -3,6 +3,7 @@
     contender.py contend URL CONNECTION STATE NAME    how many of 50 tasks got the connection's lease, how many the
                                                       state's flow, and the values that tasks found under the name
     contender.py open URL                              opens a database that all the others open too
+    contender.py append URL COUNT                      appends so many events to the audit; how many
     contender.py write URL CONNECTION                  replaces the connection's tokens until it is killed
 
 It says `ready`, waits for a line, then answers in JSON.
@@ -22,7 +23,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from gateway.store.store import Store
-from gateway.types import Principal
+from gateway.types import AuditEvent, Principal
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -62,7 +63,20 @@ async def write(store: Store, connection_id: str) -> None:
         await store.connections.replace(renewed, expected_version=version)
 
 
-ACTIONS: dict[str, Callable[..., Awaitable[object]]] = {"contend": contend, "write": write}
+async def append(store: Store, count: str) -> int:
+    """Each event in a transaction of its own, two tasks at a time."""
+    person, writer = Principal("issuer", "anna"), secrets.token_hex(4)
+
+    async def some() -> None:
+        for _ in range(int(count) // 2):
+            event = AuditEvent(secrets.token_hex(8), NOW, person, "tool.called", "done", tool=writer)
+            await store.audit.append([event])
+
+    await asyncio.gather(some(), some())
+    return int(count)
+
+
+ACTIONS: dict[str, Callable[..., Awaitable[object]]] = {"contend": contend, "write": write, "append": append}
 
 
 async def main(action: str, url: str, *arguments: str) -> None:

@@ -8,12 +8,14 @@ import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
+from gateway.audit.verification import verify
 from gateway.store.store import Store
 from gateway.types import Connection, ConnectionStatus, CredentialKind, Flow, Principal
 
@@ -48,6 +50,21 @@ async def test_three_processes_may_make_one_database_at_once(
     store = await Store.open(empty_database_url)
     assert await store.connections.list_all(ANNA) == []
     await store.close()
+
+
+async def test_two_processes_and_two_tasks_each_make_one_chain_without_forks(
+    store: Store, database_url: str, contend: Callable[..., list[Any]]
+) -> None:
+    answers = contend(2, "append", database_url, "500")
+
+    [found] = await verify(store.trail)
+    assert (found.rows, found.head.seq, found.broken) == (1000, 1000, None)
+    assert answers == [500, 500]
+    entries = await store.trail.page("default", 0, 2000)
+    writers = [entry.event.tool for entry in entries]
+    assert len(set(writers)) == 2
+    turns = sum(former != later for former, later in pairwise(writers))
+    assert turns > 2, "they did not write at the same time: nothing was shown"
 
 
 @pytest.mark.parametrize("attempt", range(3))

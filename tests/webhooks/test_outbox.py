@@ -121,7 +121,7 @@ async def test_a_fact_that_is_not_written_is_not_delivered_either(post: Post):
     webhook, _ = await post.register(URL)
     await post.tell(ADA, "tool.called")
     [fact] = await post.store.audit.list_latest(ADA)
-    broken = replace(fact, id="broken", principal=replace(ADA, subject=None))  # type: ignore[arg-type]
+    broken = replace(fact, id="broken", at=fact.at.replace(tzinfo=None))  # which no database is given
 
     with pytest.raises(Exception, match="database does not answer"):
         await post.audit._write([replace(fact, id="whole"), broken])

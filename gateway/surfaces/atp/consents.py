@@ -2,7 +2,8 @@
 
 `begin` starts a Flow and answers with the link to our own page. `tokens` is what the app then polls: 404 until there is
 a connection. It gets the raw tokens only with a permission of its own, off unless granted: an app that has them can do
-whatever the person allowed, outside of the executor and its audit. Handing them out is itself an audited act.
+whatever the person allowed, outside of the executor and its audit. Handing them out is itself on record,
+before they leave.
 
 Below: flows, and a `GrantReader` on the broker. Above: `app_routes`.
 """
@@ -10,6 +11,7 @@ Below: flows, and a `GrantReader` on the broker. Above: `app_routes`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from starlette.requests import Request
@@ -107,15 +109,16 @@ class Consents:
                 + app.how_to_allow(Permission.TOKENS)
             )
         else:
-            self._audit.record(
+            fact = self._audit.event(
                 principal,
                 "tokens.handed_out",
                 "done",
                 client=app.name,
                 provider=provider,
-                account=connection.account_label,
+                account=connection.account_name,
                 reference=connection.id,
             )
+            await self._audit.put_on_record(replace(fact, scopes=connection.scopes))
         return json_answer(answer)
 
     async def _find(self, app: App, principal: Principal, provider: str) -> tuple[Connection | None, TokenSet | None]:

@@ -10,7 +10,6 @@ POST /connections/{id}/disconnect
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.requests import Request
@@ -20,65 +19,12 @@ from starlette.routing import Route
 from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
 from gateway.surfaces.browser.pages import Pages, principal_of
 from gateway.surfaces.refusal import NOT_FOUND
+from gateway.surfaces.web.history import Record, lines
 from gateway.surfaces.web.problems import explained
 from gateway.surfaces.web.receipt import Disconnected, receipt_for
-from gateway.types import AuditEvent, Connection, Flow, Principal
+from gateway.types import Connection, Flow, Principal
 
-LATEST = 25
-
-ListLatest = Callable[[Principal, int], Awaitable[Sequence[AuditEvent]]]
-
-_ACTIONS = {
-    "tool.called": "Tool called",
-    "flow.begun": "Connection asked for",
-    "flow.started": "Sent to the provider",
-    "connection.created": "Account connected",
-    "connection.replaced": "Account connected again",
-    "connection.refreshed": "Access renewed",
-    "connection.needs_reauth": "Access ended",
-    "connection.ending_soon": "Access ends soon",
-    "provider.misconfigured": "Registration not accepted",
-    "connection.declined": "Connection declined",
-    "connection.failed": "Connection failed",
-    "connection.refused": "Another browser refused",
-    "connection.default": "Default account chosen",
-    "connection.dropped": "Account disconnected",
-    "connection.revoked": "Access ended at the provider",
-    "connection.not_revoked": "Access not ended at the provider",
-    "tokens.handed_out": "Tokens handed to the app",
-    "client.registered": "Program registered",
-    "consent.given": "Program let in",
-    "consent.denied": "Program not let in",
-    "grant.issued": "Program signed in",
-    "grant.refreshed": "Program signed in again",
-    "grant.revoked": "The program's access ended",
-    "grant.reused": "The program's access ended: a used token came back",
-    "key.created": "API key made",
-    "key.changed": "API key changed",
-    "key.revoked": "API key revoked",
-}
-_OUTCOMES = {
-    "tool_error": "the tool reported an error",
-    "tool_crashed": "the tool failed",
-    "tool_timeout": "took too long",
-    "needs_connection": "waited for a connection",
-    "needs_input": "asked a question",
-    "invalid_arguments": "was called wrongly",
-    "not_allowed": "was not allowed",
-    "unknown_tool": "no such tool",
-    "pending": "not decided yet",
-    "by the client": "by the program itself",
-    "revoked": "in case it was stolen",
-    "revoked_at_provider=yes": "revoked at the provider too",
-    "revoked_at_provider=no": "not revoked at the provider",
-    "revoked_at_provider=unsupported": "not revoked at the provider",
-    "revoked_at_provider=retrying": "the provider is asked again",
-    "revoked_at_provider=shared": "kept at the provider for another connection",
-    "wanted": "another connection uses it",
-    "nowhere": "the provider cannot be asked",
-    "unreadable": "the gateway's copy was damaged",
-    "given_up": "the provider did not confirm it for a day",
-}
+LATEST = 10
 
 
 class Entry(Protocol):
@@ -111,16 +57,6 @@ class Connections(Protocol):
     async def disconnect(self, principal: Principal, connection_id: str) -> Disconnected | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One audit event in words."""
-
-    event: AuditEvent
-    action: str
-    outcome: str
-    provider_name: str | None
-
-
 class ConnectionPages:
     """`provider_name` gives the name of a provider as people know it, for its id."""
 
@@ -129,7 +65,7 @@ class ConnectionPages:
         pages: Pages,
         overview: Overview,
         connections: Connections,
-        list_latest: ListLatest,
+        record: Record,
         *,
         provider_name: Callable[[str], str],
         guard: FormGuard,
@@ -137,7 +73,7 @@ class ConnectionPages:
         self._pages = pages
         self._overview = overview
         self._connections = connections
-        self._list_latest = list_latest
+        self._record = record
         self._provider_name = provider_name
         self._guard = guard
 
@@ -153,13 +89,13 @@ class ConnectionPages:
     async def _show(self, request: Request) -> Response:
         principal = principal_of(request)
         entries = await self._overview.entries(principal)
-        events = await self._list_latest(principal, LATEST)
+        events = await self._record.list_latest(principal, LATEST)
         cookie, token = self._guard.token(request, principal)
         response = self._pages.form(
             request,
             "connections.html",
             entries=entries,
-            latest=[self._line(event) for event in events],
+            latest=lines(events, self._provider_name),
             form_token=token,
         )
         self._guard.remember(response, cookie)
@@ -201,14 +137,6 @@ class ConnectionPages:
             receipt=receipt_for(ended, name),
             provider_name=name,
             account=connection.account_label,
-        )
-
-    def _line(self, event: AuditEvent) -> _Line:
-        return _Line(
-            event,
-            _ACTIONS.get(event.action, event.action.replace(".", " ").replace("_", " ").capitalize()),
-            _OUTCOMES.get(event.outcome, event.outcome.replace("_", " ")),
-            self._provider_name(event.provider) if event.provider else None,
         )
 
 

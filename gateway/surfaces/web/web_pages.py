@@ -12,7 +12,8 @@ from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FormGuard
 from gateway.surfaces.browser.pages import Pages
 from gateway.surfaces.web.connect import ConnectPages, Flows
-from gateway.surfaces.web.connections import ConnectionPages, Connections, ListLatest, Overview
+from gateway.surfaces.web.connections import ConnectionPages, Connections, Overview
+from gateway.surfaces.web.history import HistoryPages, Record
 from gateway.surfaces.web.scope_words import scope_words
 
 BROWSER_PATHS = ("/", "/connections", "/connections/*")
@@ -30,7 +31,7 @@ class WebPages:
         flows: Flows,
         overview: Overview,
         connections: Connections,
-        list_latest: ListLatest,
+        record: Record,
         *,
         provider_name: Callable[[str], str],
         form_key: bytes,
@@ -42,8 +43,9 @@ class WebPages:
         self._pages = Pages(__package__, secure=secure, filters={"scope_words": scope_words})
         self._connect = ConnectPages(self._pages, flows, cookies, guard)
         self._connections = ConnectionPages(
-            self._pages, overview, connections, list_latest, provider_name=provider_name, guard=guard
+            self._pages, overview, connections, record, provider_name=provider_name, guard=guard
         )
+        self._history = HistoryPages(self._pages, record, provider_name)
         self._mcp_url = mcp_url
 
     def routes(self) -> list[Route]:
@@ -51,6 +53,7 @@ class WebPages:
             Route("/", self._front, methods=["GET"]),
             *self._connect.routes(),
             *self._connections.routes(),
+            *self._history.routes(),
             *self._pages.routes(),
         ]
 

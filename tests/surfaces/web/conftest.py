@@ -284,6 +284,14 @@ class FakeConnections:
     async def list_latest(self, principal: Principal, limit: int) -> list[AuditEvent]:
         return [event for event in self.events if event.principal == principal][:limit]
 
+    async def list_history(
+        self, principal: Principal, limit: int, *, calls: bool, before: str | None = None
+    ) -> list[AuditEvent]:
+        mine = [event for event in self.events if event.principal == principal]
+        mine = [event for event in mine if event.action.startswith("tool.") is calls]
+        ids = [event.id for event in mine]
+        return mine[ids.index(before) + 1 if before in ids else 0 :][:limit]
+
 
 class ByCookie:
     """Signed in is who carries the cookie `person`."""
@@ -311,7 +319,7 @@ class Site:
             self.flows,
             self.connections,
             self.connections,
-            self.connections.list_latest,
+            self.connections,
             provider_name=lambda provider: PROVIDER_NAMES.get(provider, provider),
             form_key=b"k" * 32,
             secure=self.secure,

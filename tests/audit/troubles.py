@@ -1,0 +1,40 @@
+"""What can ail the audit's tables, for a while."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg
+
+from tests.store.test_schema import execute
+
+
+@contextmanager
+def unwritable(url: str) -> Iterator[None]:
+    """Nothing can be put into the audit."""
+    if url.startswith("sqlite"):
+        execute(url, "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
+        yield
+        execute(url, "DROP TRIGGER no")
+        return
+    execute(url, "CREATE FUNCTION no() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no'; END $$ LANGUAGE plpgsql")
+    execute(url, "CREATE TRIGGER no BEFORE INSERT ON audit EXECUTE FUNCTION no()")
+    yield
+    execute(url, "DROP TRIGGER no ON audit")
+
+
+@contextmanager
+def held_by_another(url: str) -> Iterator[None]:
+    """Another process holds what the audit needs, and does not let go."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+        return
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE audit_heads IN ACCESS EXCLUSIVE MODE")
+        yield
+        other.rollback()
