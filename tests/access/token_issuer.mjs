@@ -49,13 +49,19 @@ const provider = new Provider(issuer, {
 });
 
 const handle = provider.callback();
+async function json(request) {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return JSON.parse(text);
+}
+
 server.on('request', async (request, response) => {
   if (request.url === '/control') {
-    let text = '';
-    for await (const chunk of request) text += chunk;
-    Object.assign(control, JSON.parse(text));
+    Object.assign(control, await json(request));
     return response.end('{}');
   }
+  // A client registers for the scope that it needs first, and may ask for more later: here it is not held to the first.
+  if (request.url === '/reg' && request.method === 'POST') request.body = { ...(await json(request)), scope: undefined };
   if (control.down) { response.writeHead(503); return response.end(); }
   return handle(request, response);
 });
