@@ -1,9 +1,11 @@
 # atp-gateway for a team: one process, one data volume, no root.
 #
 #   docker build -t atp-gateway .
-#   docker run -p 127.0.0.1:8787:8787 -v atp-gateway:/data -v ./toolkits:/toolkits:ro atp-gateway serve /toolkits/crm.py
+#   docker run -p 127.0.0.1:8787:8787 -v atp-gateway:/data -v ./toolkits:/toolkits:ro -v ./config:/config:ro \
+#     -e ATP_GATEWAY_CONFIG=/config/gateway.toml atp-gateway
 #
-# The gateway answers beyond loopback only once access is configured: see config/gateway.toml.
+# It listens on every address of the container, so it starts only once access is configured: [access], [server]
+# public_url and [vault] key_file, and [toolkits] load, in that gateway.toml or as variables. See docs/access.md.
 
 FROM python:3.12-slim AS build
 WORKDIR /src
@@ -21,7 +23,8 @@ RUN useradd --system --uid 10001 --create-home gateway && install -d -o gateway 
 COPY --from=build /opt/atp-gateway /opt/atp-gateway
 ENV PATH=/opt/atp-gateway/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    ATP_GATEWAY_DATABASE_URL=sqlite:////data/gateway.db
+    ATP_GATEWAY_DATABASE_URL=sqlite:////data/gateway.db \
+    ATP_GATEWAY_SERVER_HOST=0.0.0.0
 USER gateway
 VOLUME /data
 EXPOSE 8787

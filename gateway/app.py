@@ -251,9 +251,13 @@ async def serving(
             else:
                 entry = Entry(authenticator)
             app = team_app(gateway, accounts, entry, host, port)
-            async with serve_until_left(app, listener):
-                with _signals(gateway, handle_signals):
-                    yield gateway
+            entry.open()
+            try:
+                async with serve_until_left(app, listener):
+                    with _signals(gateway, handle_signals):
+                        yield gateway
+            finally:
+                await entry.close()
 
 
 async def _listener_url(gateway: Gateway) -> str:

@@ -43,6 +43,16 @@ class Entry:
     bearer: Bearer = field(default_factory=Bearer)
     resource: ProtectedResource | None = None
     own: AuthorizationServer | None = None
+    issuer: Issuer | None = None
+
+    def open(self) -> None:
+        """Get ready, behind the caller's back."""
+        if self.issuer is not None:
+            self.issuer.prepare()
+
+    async def close(self) -> None:
+        if self.issuer is not None:
+            await self.issuer.close()
 
 
 def entry_of(
@@ -58,21 +68,25 @@ def entry_of(
     if not is_open(access):
         return Entry(OnePerson(local))
     ways: list[Way] = [PersonKeys(accounts.keys.find)] if access.keys else []
-    own = _own(access, accounts, audit, base_url) if access.builtin else None
+    own, issuer = None, None
     servers = []
-    if own is not None:
+    if access.builtin:
+        own = _own(access, accounts, audit, base_url)
         ways.append(OwnTokens(base_url, own.tokens, own.grants.is_live, accounts.clock))
         servers.append(base_url)
     if access.issuer is not None:
-        ways += _tokens(access, access.issuer, accounts, base_url)
-        servers.append(access.issuer)
+        issuer = Issuer(access.issuer, partial(get_json, accounts.transport))
+        ways += _tokens(access, issuer, accounts, base_url)
+        servers.append(issuer.url)
     programs = Programs(ways, accounts.clock, browser)
     if not servers:
         return Entry(programs)
     # Whoever is asked first, is asked in their own words for our scopes: ourselves, where that is us.
-    asked = {scope: scope for scope in EVERY} if own else _asked(PRESETS[access.preset], f"{base_url}/mcp")
+    preset = PRESETS[access.preset]
+    asked = {scope: scope for scope in EVERY} if own else _asked(preset, f"{base_url}/mcp")
     resource = ProtectedResource(base_url, servers, asked[TOOLS])
-    return Entry(programs, Bearer(resource.metadata, asked), resource, own)
+    read = None if preset.tokeninfo else issuer  # nothing of what Google says about itself is needed
+    return Entry(programs, Bearer(resource.metadata, asked), resource, own, read)
 
 
 def _own(access: AccessSettings, accounts: Accounts, audit: AuditLog, base_url: str) -> AuthorizationServer:
@@ -99,15 +113,14 @@ def _own(access: AccessSettings, accounts: Accounts, audit: AuditLog, base_url: 
     return server
 
 
-def _tokens(access: AccessSettings, issuer_url: str, accounts: Accounts, base_url: str) -> list[Way]:
+def _tokens(access: AccessSettings, issuer: Issuer, accounts: Accounts, base_url: str) -> list[Way]:
     """Ways in for an issuer's access tokens: those it has signed, and where we can ask it, all others."""
     preset, clock = PRESETS[access.preset], accounts.clock
     named = frozenset(access.audience) or audiences(base_url)
-    expected = Expected(issuer_url, named, preset, access.groups_claim, access.tenant_claim)
+    expected = Expected(issuer.url, named, preset, access.groups_claim, access.tenant_claim)
     post = partial(post_form, accounts.transport)
     if preset.tokeninfo:
         return [IntrospectedTokens(TokenInfo(preset.tokeninfo, post), expected, clock)]
-    issuer = Issuer(issuer_url, partial(get_json, accounts.transport))
     ways: list[Way] = [SignedTokens(issuer, expected, clock)]
     if access.client_id and access.client_secret:
         ask = Introspection(issuer, access.client_id, access.client_secret, post)

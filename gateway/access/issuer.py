@@ -86,6 +86,10 @@ class Issuer:
             self._read_soon()
         return self._metadata
 
+    def prepare(self) -> None:
+        """Begin to read, so that the first token need not wait, and what is set up wrongly is in the log."""
+        self._read_soon()
+
     async def close(self) -> None:
         """Stop reading."""
         if self._reading is not None:

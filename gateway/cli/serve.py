@@ -1,4 +1,4 @@
-"""`atp-gateway serve [TOOLKIT…]`: over HTTP, for several hosts on this machine."""
+"""`atp-gateway serve [TOOLKIT…]`: over HTTP, for several hosts on this machine, or for a team."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from gateway.cli import options
 from gateway.cli.logs import log_to_stderr
 from gateway.cli.privacy import keep_memory_private
+from gateway.settings import AccessSettings
 
 
 @click.command("serve")
@@ -46,12 +47,20 @@ def command(
             options.report(gateway.loaded)
             count = len(gateway.registry.tools())
             click.secho(f"{count} tool{'s' * (count != 1)} at {gateway.base_url}/mcp", fg="green", err=True)
+            click.echo(f"  open to   {_who(settings.access)}", err=True)
             click.echo(f"  accounts  {gateway.base_url}/connections", err=True)
             click.echo(f"  old hosts {gateway.base_url}/sse", err=True)
             _look_less_for_garbage()
             await gateway.stopped()
 
     anyio.run(run, backend_options={"use_uvloop": sys.platform != "win32"})  # where there is no uvloop
+
+
+def _who(access: AccessSettings) -> str:
+    """Who may come in."""
+    ways = [f"people with a token of {access.issuer}"] if access.issuer else []
+    ways += ["people with a key of their own"] if access.keys else []
+    return ", ".join(ways) or "you, on this machine"
 
 
 def _look_less_for_garbage() -> None:

@@ -1,6 +1,6 @@
 """The SDK's own OAuth client finds its way in: discovery, registration, login, and step-up when it comes to that.
 
-The authorization server is oidc-provider, which we did not write; the person at the browser is played on its real pages.
+The authorization server is oidc-provider, which we did not write; the person at the browser is played on its own pages.
 """
 
 from __future__ import annotations
