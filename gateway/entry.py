@@ -21,6 +21,7 @@ from gateway.access.presets import PRESETS, Preset
 from gateway.access.programs import Browser, Programs, Way, nobody
 from gateway.access.scopes import DESTRUCTIVE, EVERY, TOOLS
 from gateway.access.signed_tokens import SignedTokens
+from gateway.access.standing import Standing
 from gateway.audit import AuditLog
 from gateway.deferred import Accounts
 from gateway.oauth.http import get_json, post_form
@@ -78,7 +79,7 @@ def entry_of(
         issuer = Issuer(access.issuer, partial(get_json, accounts.transport))
         ways += _tokens(access, issuer, accounts, base_url)
         servers.append(issuer.url)
-    programs = Programs(ways, accounts.clock, browser)
+    programs = Programs(ways, accounts.clock, browser, Standing(accounts.store.people.find).may_enter)
     if not servers:
         return Entry(programs)
     # Whoever is asked first, is asked in their own words for our scopes: ourselves, where that is us.

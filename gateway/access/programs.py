@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gateway.access.authenticator import Refused
 from gateway.clock import Clock
-from gateway.types import Access
+from gateway.types import Access, Principal
 
 LONGEST = 16_384
 """Characters of a token. Microsoft's, with two hundred groups, have five thousand."""
@@ -29,6 +29,10 @@ _MALFORMED = Refused.invalid(
 )
 _UNKNOWN = Refused.invalid("This is no token of a kind that this gateway takes.")
 
+_DISABLED = Refused.invalid("This person may not come in any more. Ask whoever runs this gateway.")
+
+MayEnter = Callable[[Principal], Awaitable[bool]]
+"""Whether a person, who has proved who they are, may come in at all."""
 Browser = Callable[[Mapping[str, str]], Awaitable[Access | None]]
 
 
@@ -48,17 +52,28 @@ class Way(Protocol):
         ...
 
 
+async def everybody(_: Principal) -> bool:
+    """Of whom none is disabled."""
+    return True
+
+
 async def nobody(headers: Mapping[str, str]) -> None:
     """The browser of whom nobody is logged in."""
 
 
 class Programs:
-    """The authenticator of a gateway for several people: programs by their tokens, browsers by `browser`."""
+    """The authenticator of a gateway for several people: programs by their tokens, browsers by `browser`.
 
-    def __init__(self, ways: Sequence[Way], clock: Clock, browser: Browser = nobody) -> None:
+    `may_enter` has the last word: a good token of somebody who may not come in any more opens nothing.
+    """
+
+    def __init__(
+        self, ways: Sequence[Way], clock: Clock, browser: Browser = nobody, may_enter: MayEnter = everybody
+    ) -> None:
         self._ways = ways
         self._clock = clock
         self._browser = browser
+        self._may_enter = may_enter
 
     async def program(self, headers: Mapping[str, str]) -> Access | Refused | None:
         """As of Authenticator. Another scheme than Bearer counts as no credential (RFC 6750 section 3.1)."""
@@ -66,7 +81,8 @@ class Programs:
         if token is None or isinstance(token, Refused):
             return token
         way = self._way(token)
-        return _UNKNOWN if way is None else await way.find(token)
+        found = _UNKNOWN if way is None else await way.find(token)
+        return found if isinstance(found, Refused) or await self._may_enter(found.principal) else _DISABLED
 
     async def browser(self, headers: Mapping[str, str]) -> Access | None:
         return await self._browser(headers)
@@ -77,7 +93,8 @@ class Programs:
             return False
         token = _token(headers)
         way = self._way(token) if isinstance(token, str) else None
-        return way is not None and isinstance(token, str) and await way.stands(token, access)
+        stands = way is not None and isinstance(token, str) and await way.stands(token, access)
+        return stands and await self._may_enter(access.principal)
 
     def _way(self, token: str) -> Way | None:
         return next((way for way in self._ways if way.takes(token)), None)

@@ -1,8 +1,8 @@
-"""What was found a few seconds ago, by digest. Bounded; the oldest goes first."""
+"""What was found a few seconds ago, by digest or another key. Bounded; the oldest goes first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 MOST = 10_000
@@ -15,14 +15,14 @@ class Recent(Generic[Found]):
     def __init__(self, seconds: float, timer: Callable[[], float]) -> None:
         self._seconds = seconds
         self._timer = timer
-        self._kept: dict[bytes, tuple[float, Found]] = {}
+        self._kept: dict[Hashable, tuple[float, Found]] = {}
 
-    def find(self, digest: bytes) -> Found | None:
-        until, found = self._kept.get(digest, (0.0, None))
+    def find(self, key: Hashable) -> Found | None:
+        until, found = self._kept.get(key, (0.0, None))
         return found if self._timer() < until else None
 
-    def keep(self, digest: bytes, found: Found) -> None:
-        self._kept.pop(digest, None)
+    def keep(self, key: Hashable, found: Found) -> None:
+        self._kept.pop(key, None)
         if len(self._kept) >= MOST:
             del self._kept[next(iter(self._kept))]
-        self._kept[digest] = (self._timer() + self._seconds, found)
+        self._kept[key] = (self._timer() + self._seconds, found)

@@ -7,13 +7,16 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.access import standing
 from gateway.access.authenticator import Refused
 from gateway.access.keys import KEPT_FOR, Keys
 from gateway.access.person_keys import PersonKeys
 from gateway.access.programs import LONGEST, OVERTIME, Programs
 from gateway.access.scopes import EVERY
+from gateway.access.standing import Standing
 from gateway.audit import AuditLog
 from gateway.clock import MovableClock
+from gateway.people_types import Person
 from gateway.store.store import Store
 from gateway.types import Access, AccessKind, KeyKind, Principal
 
@@ -124,6 +127,26 @@ async def test_what_was_taken_back_does_not_stand(programs: Programs, ways: list
     ways[0].stood = False
     assert not await programs.stands(sent("Bearer one-x"), access)
     assert not await programs.stands({}, access)
+
+
+async def test_a_person_who_is_disabled_gets_in_by_nothing_and_what_they_have_open_ends(
+    store: Store, ways: list[Marked], clock: MovableClock
+) -> None:
+    """In another process than the one that disabled them: when what was read is KEPT_FOR seconds old."""
+    timer = Timer()
+    programs = Programs(ways, clock, may_enter=Standing(store.people.find, timer=timer).may_enter)
+    access = await programs.program(sent("Bearer one-x"))
+    assert isinstance(access, Access)
+    person = await store.people.put(Person("1", BEA, "Bea", None, BEA.groups, clock.now()))
+    await store.people.set_disabled(person.id, clock.now())
+    timer.seconds += standing.KEPT_FOR
+    assert not await programs.stands(sent("Bearer one-x"), access)
+    refused = await programs.program(sent("Bearer one-x"))
+    assert isinstance(refused, Refused)
+    assert "may not come in" in refused.description
+    await store.people.set_disabled(person.id, None)
+    timer.seconds += standing.KEPT_FOR
+    assert isinstance(await programs.program(sent("Bearer one-x")), Access)
 
 
 # --- people's keys ---
