@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gateway.errors import ProviderMisconfiguredError, ProviderUnavailableError
-from gateway.oauth.discovery import Discovery, _same_site
+from gateway.oauth.discovery import Discovery
 from gateway.oauth.http import ProviderTransport
 from gateway.providers.provider import Provider
 from gateway.testing.serving import serving
@@ -123,24 +123,6 @@ async def test_an_endpoint_that_the_operator_names_may_be_anywhere(discovery, pu
     publisher.document = document(url, jwks_uri="https://keys.example.net/k")
     found = await discovery.complete(acme(url, jwks_url="https://keys.example.net/k"))
     assert found.jwks_url == "https://keys.example.net/k"
-
-
-@pytest.mark.parametrize(
-    ("url", "issuer", "same"),
-    [
-        ("https://login.acme.com/t", "https://login.acme.com", True),
-        ("https://api.acme.com/t", "https://login.acme.com", True),
-        ("https://acme.com/t", "https://login.acme.com/x", True),
-        ("https://api.acme.co.uk/t", "https://login.acme.co.uk", True),
-        ("https://evil.co.uk/t", "https://acme.co.uk", False),
-        ("https://acme.com.evil.com/t", "https://acme.com", False),
-        ("https://evilacme.com/t", "https://acme.com", False),
-        ("https://10.0.0.2/t", "https://10.1.0.2", False),
-        ("https://[::1]/t", "https://[::2]", False),
-    ],
-)
-def test_a_site_is_what_somebody_registered(url, issuer, same):
-    assert _same_site(url, issuer) is same
 
 
 @pytest.mark.parametrize("body", [{}, [], "text", None])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import SettingsError
-from gateway.providers.addresses import fill, is_host, names_in
+from gateway.providers.addresses import fill, is_host, names_in, same_site
 
 
 def test_names_without_a_value_stay():
@@ -37,3 +37,21 @@ def test_a_value_in_the_host_keeps_the_end_of_the_host_or_is_refused(value):
 @pytest.mark.parametrize("host", ["", "-a.example", "a..b", "a b", "a@b", "a/b", "a:port", "a:1234567"])
 def test_what_is_no_host_is_told(host):
     assert not is_host(host)
+
+
+@pytest.mark.parametrize(
+    ("url", "issuer", "same"),
+    [
+        ("https://login.acme.com/t", "https://login.acme.com", True),
+        ("https://api.acme.com/t", "https://login.acme.com", True),
+        ("https://acme.com/t", "https://login.acme.com/x", True),
+        ("https://api.acme.co.uk/t", "https://login.acme.co.uk", True),
+        ("https://evil.co.uk/t", "https://acme.co.uk", False),
+        ("https://acme.com.evil.com/t", "https://acme.com", False),
+        ("https://evilacme.com/t", "https://acme.com", False),
+        ("https://10.0.0.2/t", "https://10.1.0.2", False),
+        ("https://[::1]/t", "https://[::2]", False),
+    ],
+)
+def test_a_site_is_what_somebody_registered(url, issuer, same):
+    assert same_site(url, issuer) is same

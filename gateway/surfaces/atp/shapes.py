@@ -80,7 +80,7 @@ def toolkit_context(request_id: Any, toolkit: str, provider: str, tools: Sequenc
     payload = {
         "toolkit_id": toolkit,
         "toolkit_name": toolkit,
-        "caption": f"{len(tools)} tools",
+        "caption": f"{len(tools)} tool{'s' * (len(tools) != 1)}",
         "provider": provider,
         "tools": [shape(tool) for tool in tools],
         "user_prompt": user_prompt,
