@@ -24,9 +24,9 @@ LOG, ANSWERS = "canary.log", "canary.answers"
 HANDS_OUT_TOKENS = "/api/v1/atp/llm-client/oauth/tokens/"  # what its setting allows and its page warns of
 
 
-def marks() -> list[bytes]:
-    """The mark as it looks raw, reversed, in hex, and in base64 at its three alignments."""
-    raw = MARK.encode()
+def marks(text: str = MARK) -> list[bytes]:
+    """A text as it looks raw, reversed, in hex, and in base64 at its three alignments."""
+    raw = text.encode()
     found = [raw, raw[::-1], raw.hex().encode(), raw.hex().upper().encode()]
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + raw).rstrip(b"=")
