@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -215,17 +215,17 @@ async def serving(
     SettingsError when it may not, or cannot, listen where the settings say. `browser` says who sits at a browser, where
     the settings let people in. With `handle_signals`, SIGINT and SIGTERM end `stopped()`.
     """
-    from gateway.access.programs import nobody
     from gateway.entry import Entry, entry_of
-    from gateway.safe_settings import check, is_open
+    from gateway.people_entry import base_url_of
+    from gateway.safe_settings import check, is_open, signs_in
     from gateway.web_app import bind, serve_until_left, team_app
 
     if authenticator is None:
         check(settings)
-        if settings.access.builtin and browser is None:
+        if settings.access.builtin and browser is None and not signs_in(settings.access):
             raise SettingsError(
-                "[access] builtin lets programs in for people who sign in here, and there is no way to sign in yet. "
-                "Leave it out, and use issuer or keys."
+                "[access] builtin lets programs in for people who sign in here, and nobody can. Set login_issuer to "
+                "your identity provider, or local_accounts = true."
             )
     for_a_team = authenticator is not None or is_open(settings.access)
     gateway = build(settings, authenticator=authenticator, clock=clock, for_a_team=for_a_team)
@@ -234,8 +234,7 @@ async def serving(
         gateway.load(toolkits)
         with bind(settings.server.host, settings.server.port) as listener:
             host, port = listener.getsockname()[:2]
-            name = f"[{host}]" if ":" in host else host
-            gateway.base_url = (settings.server.public_url or f"http://{name}:{port}").rstrip("/")
+            gateway.base_url = base_url_of(replace(settings.server, host=host), port)
             accounts = await gateway.accounts.open()
             accounts.webhooks.courier.start()
             if authenticator is None:
@@ -245,7 +244,7 @@ async def serving(
                     gateway.audit,
                     gateway.base_url,
                     local=gateway.principal,
-                    browser=browser or nobody,
+                    browser=browser,
                 )
                 gateway.authenticator = entry.authenticator
             else:

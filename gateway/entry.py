@@ -25,6 +25,7 @@ from gateway.access.standing import Standing
 from gateway.audit import AuditLog
 from gateway.deferred import Accounts
 from gateway.oauth.http import get_json, post_form
+from gateway.people_entry import sign_in_of
 from gateway.safe_settings import is_open
 from gateway.settings import AccessSettings
 from gateway.surfaces.bearer import Bearer
@@ -32,19 +33,21 @@ from gateway.surfaces.protected_resource import ProtectedResource, audiences
 from gateway.types import Principal
 
 if TYPE_CHECKING:
+    from gateway.access.sign_in import SignIn
     from gateway.authorization.server import AuthorizationServer
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """How people and programs come in. `resource` is None where nobody gives out tokens for the gateway, `own` where
-    it does not do so itself."""
+    it does not do so itself, `sign_in` where nobody can sign in at a browser."""
 
     authenticator: Authenticator
     bearer: Bearer = field(default_factory=Bearer)
     resource: ProtectedResource | None = None
     own: AuthorizationServer | None = None
     issuer: Issuer | None = None
+    sign_in: SignIn | None = None
 
     def open(self) -> None:
         """Get ready, behind the caller's back."""
@@ -54,6 +57,8 @@ class Entry:
     async def close(self) -> None:
         if self.issuer is not None:
             await self.issuer.close()
+        if self.sign_in is not None:
+            await self.sign_in.close()
 
 
 def entry_of(
@@ -63,9 +68,10 @@ def entry_of(
     base_url: str,
     *,
     local: Principal,
-    browser: Browser = nobody,
+    browser: Browser | None = None,
 ) -> Entry:
-    """The ways in that the settings open to a gateway that is reached at `base_url`. `browser` says who sits at one."""
+    """The ways in that the settings open to a gateway that is reached at `base_url`.
+    `browser` says who sits at one; None: whoever has signed in."""
     if not is_open(access):
         return Entry(OnePerson(local))
     ways: list[Way] = [PersonKeys(accounts.keys.find)] if access.keys else []
@@ -79,15 +85,17 @@ def entry_of(
         issuer = Issuer(access.issuer, partial(get_json, accounts.transport))
         ways += _tokens(access, issuer, accounts, base_url)
         servers.append(issuer.url)
+    sign_in = sign_in_of(access, accounts, audit, base_url)
+    browser = browser or (sign_in.sessions.browser if sign_in else nobody)
     programs = Programs(ways, accounts.clock, browser, Standing(accounts.store.people.find).may_enter)
     if not servers:
-        return Entry(programs)
+        return Entry(programs, sign_in=sign_in)
     # Whoever is asked first, is asked in their own words for our scopes: ourselves, where that is us.
     preset = PRESETS[access.preset]
     asked = {scope: scope for scope in EVERY} if own else _asked(preset, f"{base_url}/mcp")
     resource = ProtectedResource(base_url, servers, asked[TOOLS])
     read = None if preset.tokeninfo else issuer  # nothing of what Google says about itself is needed
-    return Entry(programs, Bearer(resource.metadata, asked), resource, own, read)
+    return Entry(programs, Bearer(resource.metadata, asked), resource, own, read, sign_in)
 
 
 def _own(access: AccessSettings, accounts: Accounts, audit: AuditLog, base_url: str) -> AuthorizationServer:

@@ -35,13 +35,19 @@ _FLOORS = {"mcp": "2.3", "starlette": "1.0.1", "authlib": "1.9.9", "python-multi
 """Below these, a hole is known that a stranger could use."""
 
 
-_OF_AN_ISSUER = ("preset", "audience", "client_id", "client_secret", "groups_claim", "tenant_claim")
+_OF_AN_ISSUERS_TOKENS = ("preset", "audience", "client_id", "client_secret")
+_OF_AN_ISSUER = (*_OF_AN_ISSUERS_TOKENS, "groups_claim", "tenant_claim")
 _OF_BUILTIN = ("registration", "client_documents", "document_hosts", "clients")
 
 
 def is_open(access: AccessSettings) -> bool:
     """Whether anybody but the local person is meant to come in."""
     return access.keys or access.builtin or access.issuer is not None
+
+
+def signs_in(access: AccessSettings) -> bool:
+    """Whether people have a way to sign in at the browser."""
+    return access.login_issuer is not None or access.local_accounts
 
 
 def check(settings: Settings) -> None:
@@ -54,6 +60,7 @@ def check(settings: Settings) -> None:
     _check_address(server)
     _check_issuer(access, (server.public_url or "").rstrip("/"))
     _check_builtin(access)
+    _check_login(access, (server.public_url or "").rstrip("/"))
     _check_own_app(settings)
     _check_secrets(settings)
     if not is_loopback(server.host) and settings.vault.key is None:
@@ -122,7 +129,8 @@ def _check_proxies(server: Server) -> None:
 
 def _check_issuer(access: AccessSettings, public_url: str) -> None:
     if access.issuer is None:
-        if any(getattr(access, name) != getattr(AccessSettings(), name) for name in _OF_AN_ISSUER):
+        meant = _OF_AN_ISSUER if access.login_issuer is None else _OF_AN_ISSUERS_TOKENS
+        if any(getattr(access, name) != getattr(AccessSettings(), name) for name in meant):
             raise SettingsError("[access] says what an issuer's tokens are like, and names no issuer. Set issuer.")
         return
     check_url(access.issuer, "[access] issuer")
@@ -165,6 +173,31 @@ def _check_builtin(access: AccessSettings) -> None:
         configured_client(client_id, client.name, client.redirect_uris, client.secret)
 
 
+def _check_login(access: AccessSettings, public_url: str) -> None:
+    """How people sign in at the browser."""
+    parts = (access.login_client_id, access.login_client_secret)
+    if access.login_issuer is None:
+        if any(parts) or access.login_domains:
+            raise SettingsError("[access] says how people sign in, and not where. Set login_issuer.")
+    else:
+        check_url(access.login_issuer, "[access] login_issuer")
+        if public_url and access.login_issuer.rstrip("/") == public_url:
+            raise SettingsError(
+                "[access] login_issuer is this gateway itself. Name your identity provider, or set local_accounts."
+            )
+        if not all(parts):
+            raise SettingsError(
+                "[access] login_issuer needs login_client_id and login_client_secret: register the gateway there, with "
+                f"the redirect URI {public_url or '<public_url>'}/login/callback."
+            )
+    elsewhere = signs_in(access) and access.login_issuer != access.issuer
+    if access.issuer is not None and elsewhere and not access.builtin:
+        raise SettingsError(
+            "[access] issuer and login_issuer differ: who signs in at the browser would be somebody else than the same "
+            "person's programs, and find none of their connections. Set login_issuer to the issuer."
+        )
+
+
 def _check_own_app(settings: Settings) -> None:
     if settings.atp.app_key:
         raise SettingsError(
@@ -191,6 +224,8 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
     """Those that we were told and that a stranger could try; the vault's key judges itself."""
     if settings.access.client_secret is not None:
         yield "[access] client_secret", settings.access.client_secret
+    if settings.access.login_client_secret is not None:
+        yield "[access] login_client_secret", settings.access.login_client_secret
     for client_id, client in settings.access.clients.items():
         if client.secret is not None:
             yield f"[access.clients.{client_id}] secret", client.secret

@@ -102,6 +102,17 @@ class AccessSettings:
     )
     client_id: str | None = setting(None, "With client_secret: our registration there, to introspect opaque tokens.")
     client_secret: Secret | None = setting(None, "See client_id. Or client_secret_file.")
+    login_issuer: str | None = setting(
+        None, "The OpenID provider that people sign in with at the browser, exactly as its metadata names itself."
+    )
+    login_client_id: str | None = setting(None, "Our registration there, with <public_url>/login/callback.")
+    login_client_secret: Secret | None = setting(None, "See login_client_id. Or login_client_secret_file.")
+    login_domains: tuple[str, ...] = setting(
+        tuple, "Only people with a verified e-mail address of these domains may sign in there; none: everybody may."
+    )
+    local_accounts: bool = setting(
+        False, "Let people sign in with accounts that the gateway keeps: atp-gateway people invite EMAIL."
+    )
     groups_claim: str | None = setting(None, "The claim that lists a person's groups, where it is not the preset's.")
     tenant_claim: str | None = setting(None, "The claim that names a person's tenant; none: everybody is in `default`.")
     step_up: bool = setting(False, "Ask for the scope tools:destructive before a tool that is annotated destructive.")

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -22,7 +21,6 @@ from gateway.deferred import Accounts, database_url
 from gateway.entry import Entry
 from gateway.errors import SettingsError
 from gateway.executor import Executor
-from gateway.providers.addresses import is_loopback
 from gateway.settings import Settings
 from gateway.surfaces import protected_resource
 from gateway.surfaces.addresses import Addresses
@@ -34,7 +32,14 @@ from gateway.surfaces.proxies import Proxies
 from gateway.surfaces.server import Server, server_config
 from gateway.surfaces.sockets import listening_socket
 from gateway.surfaces.web.health import Health
-from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, VISITOR_PATHS, WebPages
+from gateway.surfaces.web.web_pages import (
+    BROWSER_PATHS,
+    PUBLIC_PATHS,
+    SIGN_IN,
+    SIGN_IN_PATHS,
+    VISITOR_PATHS,
+    WebPages,
+)
 from gateway.types import Permission
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
     from gateway.surfaces.atp.keys import AppKeys
 
 _MCP_PATHS = ("/mcp", "/sse", "/messages/")
-_ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*", "/openapi.json")
+_ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*")
 
 
 def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port: int) -> ASGIApp:
@@ -55,16 +60,19 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
         addresses.hosts, addresses.origins, entry.bearer, step_up=gateway.settings.access.step_up
     )
     afar = from_afar(gateway, accounts)
-    atp = [*_atp_routes(gateway, accounts), *afar.routes, *_document_routes(gateway.base_url, accounts, host)]
+    atp = [*_atp_routes(gateway, accounts), *afar.routes]
     pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp")
     resource, own = entry.resource, _own_authorization(gateway, accounts, entry)
+    signs_in = entry.sign_in is not None
+    pages += _sign_in_routes(accounts, entry, gateway.base_url)
     routes = [*mcp.routes, *pages, *atp, *(resource.routes() if resource else ()), *own.routes]
     doors = Doors(
         program=_MCP_PATHS,
         browser=BROWSER_PATHS,
-        visitor=VISITOR_PATHS,
+        visitor=(*VISITOR_PATHS, *(SIGN_IN_PATHS if signs_in else ())),
         public=(*PUBLIC_PATHS, *_ATP_PATHS, *afar.paths, *own.public),
         open_to_all=(*(protected_resource.PATHS if resource else ()), *own.open_to_all),
+        sign_in=SIGN_IN if signs_in else None,
     )
 
     @asynccontextmanager
@@ -130,6 +138,14 @@ def _own_authorization(gateway: Gateway, accounts: Accounts, entry: Entry) -> Ow
     return OwnAuthorization(routes, PUBLIC_PATHS, OPEN_PATHS, entry.own)
 
 
+def _sign_in_routes(accounts: Accounts, entry: Entry, base_url: str) -> list[BaseRoute]:
+    if entry.sign_in is None:
+        return []
+    from gateway.surfaces.web.sign_in_routes import sign_in_routes
+
+    return [*sign_in_routes(entry.sign_in, base_url, accounts.vault.derive("form-token")[0])]
+
+
 def _page_routes(gateway: Gateway, accounts: Accounts, base_url: str, mcp_url: str | None) -> list[BaseRoute]:
     pages = WebPages(
         accounts.flows,
@@ -173,13 +189,6 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
     tasks = Tasks(executor, toolkits, users, accounts.choice)
     webhooks = AppWebhooks(accounts.webhooks.registrations, users)
     return list(app_routes(_app_keys(gateway, accounts), consents, tasks, toolkits, webhooks))
-
-
-def _document_routes(base_url: str, accounts: Accounts, host: str) -> list[BaseRoute]:
-    from gateway.surfaces.atp.openapi.reading import Reading
-
-    own_machine = is_loopback(host) and is_loopback(urlsplit(base_url).hostname or "")
-    return list(Reading(None if own_machine else accounts.keys).routes())
 
 
 @dataclass(frozen=True, slots=True)

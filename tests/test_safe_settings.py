@@ -13,6 +13,10 @@ from gateway.settings import load_settings
 SECRET = "n0t-a-sample/but+32-random-bytes"
 ISSUER = '[access]\nissuer = "https://login.example.com"'
 BUILTIN = "[access]\nbuiltin = true"
+LOGIN = (
+    '[access]\nbuiltin = true\nlogin_issuer = "https://login.example.com"\nlogin_client_id = "gateway"\n'
+    f'login_client_secret = "{SECRET}"'
+)
 OPEN = f"""[server]
 host = "0.0.0.0"
 public_url = "https://gateway.example.com/"
@@ -72,6 +76,19 @@ def settings(tmp_path, text):
         (f'{BUILTIN}\n[access.clients.x]\nsecret = "{SECRET}"\n[access.clients.y]\nsecret = "{SECRET}"', "for each"),
         (f'{BUILTIN}\ndocument_hosts = "https://claude.ai"', "is no host"),
         (f'{BUILTIN}\ndocument_hosts = "claude.ai"\nclient_documents = false', "Leave one of them out"),
+        ("[access]\nlocal_accounts = true", "lets nobody in"),
+        (LOGIN.replace("builtin", "#"), "lets nobody in"),
+        ('[access]\nbuiltin = true\nlogin_issuer = "https://login.example.com"', "needs login_client_id"),
+        ('[access]\nbuiltin = true\nlogin_client_id = "x"', "Set login_issuer"),
+        ('[access]\nbuiltin = true\nlocal_accounts = true\nlogin_domains = "example.com"', "Set login_issuer"),
+        (LOGIN.replace("https:", "http:"), "must begin with https"),
+        (LOGIN.replace("https://login.example.com", "app:shop"), "plain https"),
+        (LOGIN.replace("https://login.example.com", "local"), "plain https"),
+        (f'[server]\npublic_url = "https://login.example.com/"\n{LOGIN}', "this gateway itself"),
+        (LOGIN.replace(SECRET, "changeme"), "can be guessed"),
+        (f'{LOGIN}\n[vault]\nkey = "{SECRET}"', "Use one for each"),
+        (f"{ISSUER}\nlocal_accounts = true", "would be somebody else"),
+        (LOGIN.replace("builtin = true", 'issuer = "https://other.example.com"'), "would be somebody else"),
         ('[server]\ntrusted_proxies = "0.0.0.0/0"', "is everybody"),
         ('[server]\ntrusted_proxies = "::/0"', "is everybody"),
         ('[server]\ntrusted_proxies = "proxy.internal"', "no address or network"),
@@ -100,6 +117,10 @@ def test_what_cannot_be_served_safely_is_not_served(tmp_path, text, says):
         f'{OPEN}\n{BUILTIN}\ndocument_hosts = ["claude.ai", "localhost:9000"]',
         f'{OPEN}\n{BUILTIN}\n[access.clients.intranet]\nname = "Intranet"\nredirect_uris = ["https://i.example/cb"]',
         f'{OPEN}\n{BUILTIN}\n[access.clients.robot]\nsecret = "{SECRET}"',
+        LOGIN,
+        f"{OPEN}\n{LOGIN}\nlocal_accounts = true\nlogin_domains = ['example.com']\ngroups_claim = 'roles'",
+        "[access]\nbuiltin = true\nlocal_accounts = true",
+        LOGIN.replace("builtin = true", 'issuer = "https://login.example.com"'),
         '[server]\ntrusted_proxies = ["10.0.0.7", "fd00::/8"]',
     ],
 )

@@ -43,6 +43,15 @@ _ELSEWHERE = {
     "https://login.microsoftonline.com": ("microsoft.com",),
 }
 """Issuers' sites whose endpoints are documented to be at another site, too."""
+_NAMES = {
+    "google.com": "Google",
+    "microsoftonline.com": "Microsoft",
+    "okta.com": "Okta",
+    "auth0.com": "Auth0",
+    "onelogin.com": "OneLogin",
+    "gitlab.com": "GitLab",
+}
+_UNNAMED = "your company account"
 _MOST_GROUPS = 1_000
 _LONGEST_PATH = 2_400  # characters: there is room for as much in a cookie
 
@@ -86,9 +95,22 @@ class CompanyLogin:
         self._clock = clock
 
     @property
+    def host(self) -> str:
+        """Where people are sent."""
+        return urlsplit(self._issuer.url).hostname or ""
+
+    @property
     def name(self) -> str:
-        """What a page calls the provider: its host."""
-        return urlsplit(self._issuer.url).hostname or "your company"
+        """What a page calls the provider."""
+        return next((name for site, name in _NAMES.items() if f".{self.host}".endswith(f".{site}")), _UNNAMED)
+
+    async def close(self) -> None:
+        """Stop reading what the provider says of itself."""
+        await self._issuer.close()
+
+    def wanted(self, ticket: str | None) -> str:
+        """The path that somebody wanted, though it came to nothing."""
+        return (self._tickets.read(_PURPOSE, ticket) or {"n": "/"})["n"]
 
     async def begin(self, next_path: str, *, again: bool = False) -> Begun:
         """Off to the provider. IssuerUnavailableError. `again`: the person is to prove anew who they are."""

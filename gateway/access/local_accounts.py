@@ -116,13 +116,13 @@ class LocalAccounts:
         await self._throttle.succeeded(account.email, address, 2)
         return account
 
-    async def may_add_totp(self, person: Principal) -> LocalAccount | None:
-        """The account that this person signs in with, if it has no second factor yet."""
+    async def account_of(self, person: Principal) -> LocalAccount | None:
+        """The account that this person signs in with; None where somebody else vouches for them."""
         account = await self._rows.find(person.subject) if person.issuer == self._issuer else None
-        return account if account and account.sealed is None and account.disabled_at is None else None
+        return account if account and account.disabled_at is None else None
 
     async def add_totp(self, account: LocalAccount, secret: str, code: str) -> None:
-        """Ask for a code from now on. FieldError unless `code` shows that their phone has the secret."""
+        """Ask for a code from now on, unless that is so already. FieldError unless `code` shows that a phone has it."""
         step = step_of(secret, code, self._clock.now())
         if step is None:
             raise FieldError("code", "That is not the code of this moment. Type the one that the app shows now.")

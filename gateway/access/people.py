@@ -76,7 +76,7 @@ class People:
         return found[0]
 
     async def disable(self, person: Person, *, by: Principal) -> bool:
-        """Let them in no more, and end what they have open. False where that is how it was."""
+        """Let them in no more, and end their sessions and what they let in. False where that is how it was."""
         now = self._clock.now()
         changed = await self._store.people.set_disabled(person.id, now)
         await self._store.sessions.revoke_all(person.id, now)

@@ -27,7 +27,6 @@ IDLE = timedelta(hours=12)
 LONGEST = timedelta(days=7)
 KEPT_FOR = 2.0  # seconds
 _COARSE = timedelta(minutes=5)
-_PRUNED_AFTER = timedelta(days=1)
 _ID_BYTES = 32
 _ID_LENGTH = 43
 
@@ -96,10 +95,6 @@ class Sessions:
         ended = await self._rows.revoke_all(person.id, self._clock.now())
         self._forget()
         return ended
-
-    async def prune(self) -> int:
-        """Delete what ended long ago."""
-        return await self._rows.prune(self._clock.now() - _PRUNED_AFTER)
 
     def _forget(self) -> None:
         self._recent = Recent(KEPT_FOR, self._timer)

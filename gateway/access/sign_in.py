@@ -15,11 +15,15 @@ from gateway.access.company_login import CompanyLogin
 from gateway.access.local_accounts import LocalAccounts
 from gateway.access.people import Arrival, People
 from gateway.access.sessions import Sessions
+from gateway.access.throttle import FORGIVEN_AFTER
 from gateway.access.tickets import Tickets
+from gateway.clock import Clock
 from gateway.people_types import LocalAccount
 from gateway.secret import Secret
+from gateway.store.store import Store
 
 CODE_WITHIN = timedelta(minutes=5)
+_REMEMBERED = timedelta(days=30)
 _PURPOSE = "second step"
 
 
@@ -32,6 +36,10 @@ class SignIn:
     tickets: Tickets
     company: CompanyLogin | None
     local: LocalAccounts | None
+
+    async def close(self) -> None:
+        if self.company is not None:
+            await self.company.close()
 
     async def arrive(self, arrival: Arrival, former: Secret | None) -> Secret:
         """The id of a new session for somebody who has proved who they are. SignInError where they may not."""
@@ -51,3 +59,11 @@ class SignIn:
         """The id of the account; None where the password has to be given again."""
         says = self.tickets.read(_PURPOSE, ticket)
         return says["a"] if says else None
+
+
+async def prune(store: Store, clock: Clock) -> None:
+    """Delete what is over: sessions that ended by themselves, attempts that are forgiven, invitations of long ago."""
+    now = clock.now()
+    await store.sessions.prune(now - _REMEMBERED)
+    await store.throttles.prune(now - FORGIVEN_AFTER)
+    await store.accounts.prune_invitations(now - _REMEMBERED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.people_types import Invitation, LocalAccount
@@ -79,6 +79,10 @@ class AccountRows:
             return True
 
         return await self._engines.in_turn(f"invitation {invitation.account_id}", in_transaction)
+
+    async def prune_invitations(self, before: datetime) -> int:
+        """Delete those that ended before this time; how many they were."""
+        return await self._engines.change(delete(INVITATIONS).where(_invitations.expires_at < before))
 
     async def set_password_hash(self, account_id: str, former: str, anew: str) -> None:
         """Put a hash of the same password, made by today's rules, in the place of the former one."""

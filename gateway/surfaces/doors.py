@@ -47,7 +47,10 @@ class Doors:
         visitor: Iterable[str] = (),
         public: Iterable[str] = (),
         open_to_all: Iterable[str] = (),
+        sign_in: str | None = None,
     ) -> None:
+        self.sign_in = sign_in
+        """Where somebody is led who comes to a browser's door and is nobody. None where nobody can sign in."""
         listed = [Door(path, Entrance.PROGRAM) for path in program]
         listed += [Door(path, Entrance.BROWSER) for path in browser]
         listed += [Door(path, Entrance.VISITOR) for path in visitor]

@@ -2,9 +2,9 @@
 
 In this order: one Host header, and one of ours (400, 421); an Origin of ours, if there is one (403); a listed path
 (404); a body that is not too large (413); somebody we know (401; 503 if that cannot be told), whose token is for the
-tools (403). Then the route runs, with `principal` and `access` in `scope["state"]`, both None at a visitors' door where
-nobody is known; and it is ended where what let a program in is taken back. Deny by default: a route that is not listed
-in the doors cannot be reached, whatever the application routes.
+tools (403). Whoever looks at a page and is nobody is led to sign in. Then the route runs, with `principal` and `access`
+in `scope["state"]`, both None at a visitors' door where nobody is known; and it is ended where what let a program in is
+taken back. Deny by default: a route that is not listed in the doors cannot be reached, whatever the application routes.
 
 Decisions use `scope["path"]`, which the router uses too, never a URL rebuilt from headers. What a route fails to
 catch ends here, with a reference id for the caller and the rest in the log.
@@ -18,7 +18,9 @@ import logging
 import re
 import secrets
 import time
+from dataclasses import replace
 from functools import partial
+from urllib.parse import quote, urlencode
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -44,6 +46,7 @@ from gateway.surfaces.refusal import (
     WRONG_ORIGIN,
     Refusal,
     crashed,
+    wants_page,
 )
 from gateway.surfaces.vigil import Vigil
 from gateway.types import Access
@@ -168,9 +171,18 @@ class Edge:
             return CANNOT_TELL
         access = found if isinstance(found, Access) and (not by_program or TOOLS in found.scopes) else None
         if access is None and door.entrance is not Entrance.VISITOR:
-            return self._not_good(door.path, found) if by_program else NOT_AUTHENTICATED
+            return self._not_good(door.path, found) if by_program else self._nobody(scope, headers)
         scope.setdefault("state", {}).update(principal=access.principal if access else None, access=access)
         return None
+
+    def _nobody(self, scope: Scope, headers: Headers) -> Refusal:
+        """A person who looks at a page is led to sign in, and back; whatever else is refused."""
+        if self._doors.sign_in is None or scope.get("method") != "GET" or not wants_page(headers):
+            return NOT_AUTHENTICATED
+        query = scope.get("query_string", b"").decode("latin-1")
+        wanted = quote(_routed_path(scope)) + (f"?{query}" if query else "")
+        place = f"{scope.get('root_path', '')}{self._doors.sign_in}?{urlencode({'next': wanted})}"
+        return replace(NOT_AUTHENTICATED, status=303, headers={"location": place})
 
     def _not_good(self, door: str, found: Access | Refused | None) -> Refusal:
         if found is None:

@@ -17,7 +17,9 @@ const issuer = `http://127.0.0.1:${server.address().port}`;
 
 const person = (id) => ({
   accountId: id,
-  claims: () => ({ sub: id, name: id, email: `${id}@example.test`, email_verified: true }),
+  claims: () => ({
+    sub: id, name: id, email: `${id}@example.test`, email_verified: true, groups: [id === 'ada' ? 'sales' : 'support'],
+  }),
 });
 
 const provider = new Provider(issuer, {
@@ -29,8 +31,8 @@ const provider = new Provider(issuer, {
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
   }],
-  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
-  scopes: ['openid', 'offline_access', 'email', 'profile'],
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
+  scopes: ['openid', 'offline_access', 'email', 'profile', 'groups'],
   cookies: { keys: ['loopback only'] },
   pkce: { required: () => true },
   findAccount: (_, id) => person(id),

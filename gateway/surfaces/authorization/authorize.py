@@ -85,17 +85,18 @@ class AuthorizePage:
             asked = self._server.requests.read(parameters, addressee)
             if access is None or "login" in asked.prompts:
                 return self._sign_in(request, asked, query)
-            return await self._show(request, asked, query, access.principal)
+            return await self._show(request, asked, query, access)
         except AuthorizationError as error:
             return self._refuse(addressee, error)
 
-    async def _show(self, request: Request, asked: AuthorizationRequest, query: str, person: Principal) -> Response:
+    async def _show(self, request: Request, asked: AuthorizationRequest, query: str, access: Access) -> Response:
+        person = access.principal
         last = await self._server.consents.last_given(asked, person)
         if last and self._server.consents.may_be_skipped(asked, request.headers.get("sec-fetch-site")):
             return await self._allow(asked, person, "remembered")
         if "none" in asked.prompts:
             raise AuthorizationError("consent_required", "The person has to be asked.")
-        request.scope.setdefault("state", {})["principal"] = person
+        request.scope.setdefault("state", {}).update(principal=person, access=access)
         cookie, token = self._guard.token(request, person, query)
         page = self._pages.form(
             request,

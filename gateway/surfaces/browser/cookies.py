@@ -20,6 +20,10 @@ class Cookies:
         self._secure = secure
         self._prefix = "__Host-atp-" if secure else "atp-"
 
+    def name_of(self, name: str) -> str:
+        """What the browser knows the cookie as."""
+        return self._prefix + name
+
     def find(self, request: Request, name: str) -> str | None:
         return request.cookies.get(self._prefix + name)
 

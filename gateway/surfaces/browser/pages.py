@@ -17,7 +17,7 @@ from gateway.surfaces.answer import content_security_policy
 from gateway.surfaces.browser.moments import machine_time, moment
 from gateway.surfaces.browser.plain_text import finalize, name
 from gateway.surfaces.browser.static_files import StaticFiles
-from gateway.types import Principal
+from gateway.types import Access, AccessKind, Principal
 
 _FORM_HEADERS = {
     # Under `no-referrer` browsers send `Origin: null` with our own forms (Fetch, "append a request Origin header"),
@@ -75,9 +75,12 @@ class Pages:
     def _render(
         self, request: Request, template: str, status: int, headers: Mapping[str, str], values: Mapping[str, Any]
     ) -> HTMLResponse:
-        visitor = visitor_of(request)
-        person = visitor.subject if visitor else None
-        context = {"root": request.scope.get("root_path", ""), "person": person, **values}
+        context = {
+            "root": request.scope.get("root_path", ""),
+            "person": person_name(request),
+            "signs_out": _is_signed_in_here(request),
+            **values,
+        }
         return HTMLResponse(self._environment.get_template(template).render(context), status, headers)
 
 
@@ -87,7 +90,19 @@ def principal_of(request: Request) -> Principal:
     return principal
 
 
+def person_name(request: Request) -> str | None:
+    """What to call whoever sits at the browser; None for one whom we do not know."""
+    access: Access | None = request.scope["state"].get("access")
+    visitor = visitor_of(request)
+    return (access.name if access else None) or (visitor.subject if visitor else None)
+
+
 def visitor_of(request: Request) -> Principal | None:
     """Who sits at the browser, where the edge let anybody in; None for one whom we do not know."""
     visitor: Principal | None = request.scope["state"]["principal"]
     return visitor
+
+
+def _is_signed_in_here(request: Request) -> bool:
+    access: Access | None = request.scope["state"].get("access")
+    return access is not None and access.kind is AccessKind.SESSION

@@ -28,7 +28,7 @@ from gateway.errors import FieldError, FlowError, FlowNotFoundError, ProviderErr
 from gateway.secret import Secret
 from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
-from gateway.surfaces.browser.pages import Pages, visitor_of
+from gateway.surfaces.browser.pages import Pages, person_name, visitor_of
 from gateway.surfaces.web.problems import explained
 from gateway.surfaces.web.return_url import return_location
 from gateway.types import CredentialKind, Flow, FlowStatus, Principal
@@ -144,11 +144,6 @@ class Visit:
     person: Principal
     browser_token: str | None
     view: FlowView
-
-    @property
-    def signed_in(self) -> str | None:
-        """Whom the page names as being signed in; an app's user is not."""
-        return None if self.person.app else self.person.subject
 
 
 class ConnectPages:
@@ -280,18 +275,23 @@ class ConnectPages:
     ) -> Response:
         cookie, token = self._guard.token(request, visit.person)
         values: dict[str, Any] = {"flow": visit.view, "flow_id": visit.flow_id, "form_token": token, "trouble": trouble}
-        values |= {"typed": typed or {}, "prefix": _VARIABLE, "person": visit.signed_in}
+        values |= {"typed": typed or {}, "prefix": _VARIABLE, "person": _signed_in(request, visit)}
         leaves = visit.view.kind is CredentialKind.OAUTH2
         response = self._pages.form(request, "connect.html", status, leaves=leaves, **values)
         self._guard.remember(response, cookie)
         return response
 
     def _ended(self, request: Request, visit: Visit) -> Response:
-        return self._pages.page(request, "done.html", flow=visit.view, person=visit.signed_in)
+        return self._pages.page(request, "done.html", flow=visit.view, person=_signed_in(request, visit))
 
     def _onward(self, request: Request, flow: Flow) -> Response:
         back = return_location(flow.return_url, flow.status, flow.connection_id)
         return _redirect(back or _done_path(request, flow.id))
+
+
+def _signed_in(request: Request, visit: Visit) -> str | None:
+    """Whom the page names as being signed in; an app's user is not."""
+    return None if visit.person.app else person_name(request)
 
 
 def _variables(view: FlowView, typed: Mapping[str, str]) -> dict[str, str]:

@@ -41,6 +41,7 @@ _ACTIONS = {
     "grant.refreshed": "Program signed in again",
     "grant.revoked": "The program's access ended",
     "grant.reused": "The program's access ended: a used token came back",
+    "person.signed_in": "Signed in here",
     "key.created": "API key made",
     "key.changed": "API key changed",
     "key.revoked": "API key revoked",

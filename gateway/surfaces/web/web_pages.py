@@ -19,6 +19,9 @@ from gateway.surfaces.web.scope_words import scope_words
 BROWSER_PATHS = ("/", "/connections", "/connections/*")
 VISITOR_PATHS = ("/connect/*", "/oauth/callback/*")
 """Open to people who have no sign-in here, whom an app vouches for: the pages ask whose a flow is."""
+SIGN_IN = "/login"
+SIGN_IN_PATHS = (SIGN_IN, "/login/*", "/logout", "/invitation/*")
+"""Open to people whom we do not know yet. Only where they can sign in."""
 PUBLIC_PATHS = ("/healthz", "/readyz", "/static/*")
 
 
