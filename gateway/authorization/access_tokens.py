@@ -4,7 +4,8 @@ It lives ten minutes. Reading one also asks whether its grant is still alive; wh
 seconds, then a revocation bites, whichever process it was made in. No header of a token chooses how it is checked: one
 algorithm, keys of our own by their ids, and nothing but the three headers that we write.
 
-Below: signing_keys, the store's rows, joserfc. Above: grants, whoever guards the tools. Source: RFC 9068, RFC 8725.
+Below: signing_keys, people, the store's rows, joserfc. Above: grants, whoever guards the tools.
+Source: RFC 9068, RFC 8725.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
+from gateway.authorization.people import PROGRAM, Present, unchanged
 from gateway.authorization.signing_keys import ALGORITHM, SigningKeys
 from gateway.authorization_types import AccessGrant
 from gateway.clock import Clock
@@ -53,6 +55,7 @@ class AccessTokens:
         *,
         issuer: str,
         resource: str,
+        present: Present = unchanged,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
@@ -60,6 +63,7 @@ class AccessTokens:
         self._clock = clock
         self._issuer = issuer
         self._resource = resource
+        self._present = present
         self._timer = timer
         self._kept: dict[bytes, _Kept] = {}
 
@@ -108,6 +112,12 @@ class AccessTokens:
         is_ours = claims.get("iss") == self._issuer and claims.get("aud") == self._resource
         return claims if is_ours and isinstance(claims.get("grant_id"), str) else None
 
+    async def person_of(self, grant: AccessGrant) -> Principal | None:
+        """Whose grant it is, as they are now; None if they may not come in any more."""
+        whose = replace(grant.principal, groups=grant.groups)
+        is_program = whose.issuer == self._issuer and whose.subject.startswith(PROGRAM)
+        return whose if is_program else await self._present(whose)
+
     async def _look(self, text: str, digest: bytes) -> _Kept:
         until = self._timer() + KEPT_FOR
         claims = await self.claims(text)
@@ -128,9 +138,11 @@ class AccessTokens:
         grant = await self._grants.find(claims["grant_id"])
         if grant is None or not grant.is_live(now) or grant.client_id != claims.get("client_id"):
             return None
-        person = grant.principal
+        person = await self.person_of(grant)
+        if person is None:
+            return None
         return Access(
-            Principal(person.issuer, person.subject, person.tenant, grant.groups),
+            person,
             client=grant.client_id,
             scopes=frozenset(str(claims.get("scope", "")).split()) & grant.scopes,
             kind=AccessKind.TOKEN,

@@ -24,12 +24,14 @@ from gateway.audit import AuditLog
 from gateway.authorization.access_tokens import LIFE, AccessTokens
 from gateway.authorization.digests import digest_of, new_secret
 from gateway.authorization.parameters import Parameters
+from gateway.authorization.people import PROGRAM
 from gateway.authorization.refresh_chain import RefreshChain
 from gateway.authorization.requests import OFFLINE, AuthorizationRequest, Offer
 from gateway.authorization_types import AccessGrant, AuthorizationCode, RefreshToken, RegisteredClient
 from gateway.clock import Clock
 from gateway.errors import AuthorizationError
 from gateway.secret import Secret
+from gateway.store.client_rows import ClientRows
 from gateway.store.grant_rows import GrantRows, Spent
 from gateway.types import Principal
 
@@ -70,6 +72,7 @@ class Grants:
         tokens: AccessTokens,
         chain: RefreshChain,
         *,
+        consents: ClientRows,
         offer: Offer,
         audit: AuditLog,
         clock: Clock,
@@ -77,6 +80,7 @@ class Grants:
         self._rows = rows
         self._tokens = tokens
         self._chain = chain
+        self._consents = consents
         self._offer = offer
         self._audit = audit
         self._clock = clock
@@ -133,6 +137,8 @@ class Grants:
             raise _invalid_grant("The refresh token is not one of this client's.")
         if not grant.is_live(now) or now >= token.expires_at:
             raise _invalid_grant("The refresh token has expired or was revoked. Ask the person again.")
+        if await self._tokens.person_of(grant) is None:
+            raise _invalid_grant("The person may not come in any more.")
         self._offer.audience(parameters.get("resource"))
         scopes = self._offer.granted(parameters.get("scope"), grant.scopes)
         successors = {digest_of(each.reveal()): each for each in self._chain.successors(text)}
@@ -149,7 +155,7 @@ class Grants:
             raise AuthorizationError("unauthorized_client", "This client gets no tokens in its own name.")
         resource = self._offer.audience(parameters.get("resource"))
         scopes = self._offer.granted(parameters.get("scope")) - {OFFLINE}
-        now, itself = self._clock.now(), Principal(self._offer.issuer, f"client:{client.id}")
+        now, itself = self._clock.now(), Principal(self._offer.issuer, f"{PROGRAM}{client.id}")
         until = now + ONE_TOKEN_LIFE
         grant = AccessGrant(
             secrets.token_hex(16), itself, client.id, client.name, resource, scopes, frozenset(), now, now, until
@@ -180,10 +186,11 @@ class Grants:
         return await self._rows.list_live(principal, self._clock.now())
 
     async def end(self, grant_id: str, principal: Principal) -> bool:
-        """End one of the person's grants. False if it is none of theirs, or has ended."""
+        """End one of the person's grants, and ask again next time. False if it is none of theirs, or has ended."""
         grant = await self._rows.find(grant_id)
         if grant is None or not grant.principal.same_person(principal):
             return False
+        await self._consents.forget_consents(principal, grant.client_id)
         return await self._end(grant, "by the person")
 
     async def prune(self) -> int:

@@ -16,6 +16,7 @@ from gateway.authorization.digests import secret_digest_of
 from gateway.authorization.document_fetch import DocumentFetch
 from gateway.authorization.documents import GRANT_TYPES, ClientDocuments, Fetch
 from gateway.authorization.grants import Grants
+from gateway.authorization.people import Present, unchanged
 from gateway.authorization.redirect_uris import may_be_registered
 from gateway.authorization.refresh_chain import RefreshChain
 from gateway.authorization.registration import Registration
@@ -56,13 +57,21 @@ class AuthorizationServer:
 
     @classmethod
     def of(
-        cls, offer: Offer, admission: Admission, *, store: Store, vault: Vault, audit: AuditLog, clock: Clock
+        cls,
+        offer: Offer,
+        admission: Admission,
+        *,
+        store: Store,
+        vault: Vault,
+        audit: AuditLog,
+        clock: Clock,
+        present: Present = unchanged,
     ) -> AuthorizationServer:
-        """A server on this database, whose secrets this vault seals."""
+        """A server on this database, whose secrets this vault seals. `present` says whether people may still come."""
         documents = ClientDocuments(admission.fetch, admission.document_hosts) if admission.fetch else None
         clients = Clients(admission.configured, store.clients, documents)
         keys = SigningKeys(store.signing_keys, vault, clock)
-        tokens = AccessTokens(keys, store.grants, clock, issuer=offer.issuer, resource=offer.resource)
+        tokens = AccessTokens(keys, store.grants, clock, issuer=offer.issuer, resource=offer.resource, present=present)
         chain = RefreshChain(vault.derive("refresh-tokens"))
         return cls(
             offer=offer,
@@ -70,7 +79,7 @@ class AuthorizationServer:
             clients=clients,
             requests=Requests(clients, offer),
             consents=Consents(store.clients, clock),
-            grants=Grants(store.grants, tokens, chain, offer=offer, audit=audit, clock=clock),
+            grants=Grants(store.grants, tokens, chain, consents=store.clients, offer=offer, audit=audit, clock=clock),
             tokens=tokens,
             keys=keys,
             registration=Registration(store.clients, audit, clock, scopes=offer.scopes)

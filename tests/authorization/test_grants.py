@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.authorization.grants import CODE_LIFE, GRACE, REFRESH_LIFE
+from gateway.authorization.grants import CODE_LIFE, REFRESH_LIFE
 from gateway.authorization_types import RegisteredClient
 from gateway.errors import AuthorizationError
-from gateway.types import AccessKind
+from gateway.types import AccessKind, Principal
 from tests.authorization.house import (
     ALICE,
     BOB,
@@ -24,8 +25,6 @@ from tests.authorization.house import (
     parameters,
     pkce,
 )
-
-SECOND = timedelta(seconds=1)
 
 
 async def is_alive(house: House, tokens: dict[str, Any]) -> bool:
@@ -182,7 +181,7 @@ async def test_whoever_comes_a_little_late_is_no_thief(house: House) -> None:
     second = await house.refresh(client, first["refresh_token"])
     await house.refresh(client, second["refresh_token"])
 
-    house.clock.advance(GRACE)
+    house.clock.advance(timedelta(seconds=30))
 
     assert (await house.refresh(client, first["refresh_token"]))["refresh_token"] == second["refresh_token"]
 
@@ -193,7 +192,7 @@ async def test_a_token_that_comes_back_after_its_successor_was_used_ends_the_gra
     second = await house.refresh(client, first["refresh_token"])
     third = await house.refresh(client, second["refresh_token"])
 
-    house.clock.advance(GRACE + SECOND)
+    house.clock.advance(timedelta(seconds=31))
     assert await error_of(house.refresh(client, first["refresh_token"])) == "invalid_grant"
 
     assert await error_of(house.refresh(client, third["refresh_token"])) == "invalid_grant"
@@ -297,10 +296,15 @@ async def test_a_person_sees_and_ends_their_own_grants_alone_and_it_bites_in_two
     assert await house.elsewhere.tokens.find(tokens["access_token"]) is not None
     grant = (await house.server.grants.list_live(ALICE))[0]
 
+    request, _ = await house.ask(client.id)
+    await house.server.consents.remember(request, ALICE)
+
     assert await house.server.grants.list_live(BOB) == []
     assert not await house.server.grants.end(grant.id, BOB)
+    assert await house.server.consents.last_given(request, ALICE) is not None
     assert await house.server.grants.end(grant.id, ALICE)
     assert not await house.server.grants.end(grant.id, ALICE)
+    assert await house.server.consents.last_given(request, ALICE) is None
 
     assert await house.server.tokens.find(tokens["access_token"]) is None
     house.timer.seconds += 2
@@ -333,3 +337,26 @@ async def test_nothing_that_opens_anything_is_in_the_database(light: House, sqli
         assert secret[-20:].encode() not in kept
     assert b'"d":' not in kept
     assert b'"crv"' not in kept
+
+
+async def test_a_person_who_may_not_come_in_any_more_takes_their_programs_along(house: House) -> None:
+    """And while they may, their groups are those of now."""
+    people: dict[str, Principal | None] = {"alice": replace(ALICE, groups=frozenset({"support"}))}
+
+    async def present(person: Principal) -> Principal | None:
+        return people[person.subject]
+
+    house.server.tokens._present = present
+    client = await house.client()
+    tokens = await house.tokens(client)
+    access = await house.server.tokens.find(tokens["access_token"])
+    assert access
+    assert access.principal.groups == {"support"}
+
+    people["alice"] = None
+    assert not await is_alive(house, tokens)
+    assert await error_of(house.refresh(client, tokens["refresh_token"])) == "invalid_grant"
+
+    people["alice"] = ALICE
+    assert await is_alive(house, tokens)
+    assert await house.refresh(client, tokens["refresh_token"])
