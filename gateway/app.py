@@ -22,13 +22,14 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from gateway.access.authenticator import Authenticator, OnePerson, local_principal
-from gateway.access.policy import OnePersonPolicy, Policy
+from gateway.access.policy import OnePersonPolicy, Policy, TeamPolicy
+from gateway.access.rules import read_rules
 from gateway.audit import AuditLog
 from gateway.clock import Clock, SystemClock
 from gateway.deferred import DeferredAccounts, Outside
 from gateway.errors import SettingsError
 from gateway.executor import Executor
-from gateway.settings import Settings
+from gateway.settings import AccessSettings, Settings
 from gateway.toolkit.loader import Loader, LoadReport
 from gateway.toolkit.registry import Registry
 from gateway.types import Principal
@@ -123,10 +124,12 @@ def build(
 ) -> Gateway:
     """Wire a gateway. Nothing is opened, loaded or listened on yet. What is not given is the real thing.
 
-    `for_a_team`: a call is put on record before it is given a token, unless the settings say otherwise.
+    `for_a_team`: rules decide who may call what, and a call is put on record before it is given a token, unless the
+    settings say otherwise.
     """
     clock = clock or SystemClock()
-    registry, policy, principal = Registry(), OnePersonPolicy(), local_principal()
+    registry, principal = Registry(), local_principal()
+    policy = _policy(settings.access) if for_a_team else OnePersonPolicy()
 
     async def base_url() -> str:
         return gateway.base_url or await _listener_url(gateway)
@@ -150,6 +153,11 @@ def build(
         isolation=isolation,
     )
     return gateway
+
+
+def _policy(access: AccessSettings) -> Policy:
+    rules = read_rules(access.rules, access.issuer)
+    return TeamPolicy(rules) if rules else OnePersonPolicy()
 
 
 def _isolation(settings: Settings) -> Processes | None:

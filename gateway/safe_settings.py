@@ -13,6 +13,7 @@ from importlib import metadata
 from urllib.parse import urlsplit
 
 from gateway.access.presets import PRESETS
+from gateway.access.rules import read_rules
 from gateway.errors import SettingsError
 from gateway.providers.addresses import check_url, is_loopback
 from gateway.secret import Secret
@@ -61,6 +62,7 @@ def check(settings: Settings) -> None:
     _check_issuer(access, (server.public_url or "").rstrip("/"))
     _check_builtin(access)
     _check_login(access, (server.public_url or "").rstrip("/"))
+    read_rules(access.rules, access.issuer)
     _check_own_app(settings)
     _check_secrets(settings)
     if not is_loopback(server.host) and settings.vault.key is None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from gateway.access.rules import Rule
 from gateway.errors import SettingsError
 from gateway.oauth.apps import ProviderSettings
 from gateway.secret import Secret
@@ -124,6 +125,9 @@ class AccessSettings:
     )
     clients: Mapping[str, ClientSettings] = setting(
         dict, "With builtin: programs that you register yourself, a table each: [access.clients.<id>]."
+    )
+    rules: tuple[Rule, ...] = setting(
+        tuple, "Who may see and call what, a table each: [[access.rules]]. None: everybody may call everything."
     )
 
 
@@ -302,6 +306,10 @@ def _convert(given: Any, hint: Any, where: str, folder: Path = Path()) -> Any:  
         if is_dataclass(kind):
             return {name: _build(kind, table, f"{where}.{name}", folder) for name, table in given.items()}
         return {name: _convert(value, str, f"{where}.{name}") for name, value in given.items()}
+    if (row := _row_of(hint)) is not None:
+        return tuple(
+            _build(row, table, f"{where} {number}", folder) for number, table in enumerate(_rows(given, where), 1)
+        )
     if isinstance(given, (list, tuple)) or (isinstance(given, str) and _is_many(hint)):
         items = given.split(",") if isinstance(given, str) else given
         wrap = Secret if Secret in options else str
@@ -322,6 +330,17 @@ def _convert(given: Any, hint: Any, where: str, folder: Path = Path()) -> Any:  
         return given
     wanted = "true or false" if bool in options else "a whole number" if int in options else "text"
     raise SettingsError(f"{where} must be {wanted}")
+
+
+def _row_of(hint: Any) -> type[Any] | None:
+    """What a list of tables consists of; None for any other type."""
+    return next((kind for kind in _options(hint)[1:] if is_dataclass(kind) and isinstance(kind, type)), None)
+
+
+def _rows(given: Any, where: str) -> list[Any]:
+    if not isinstance(given, list):
+        raise SettingsError(f"{where} must be tables, each begun by [[{where[1:].replace('] ', '.')}]]")
+    return given
 
 
 def _is_many(hint: Any) -> bool:

@@ -93,16 +93,21 @@ class Exchange:
         route = classify_inbound_request(message, headers=http.fields)
         if isinstance(route, InboundLadderRejection) or request.method != "tools/call":
             return route
-        return self._mirrored(request.params or {}, http.headers) or route
+        return self._mirrored(request.params or {}, http) or route
 
-    def _mirrored(self, params: Mapping[str, Any], headers: Mapping[str, str]) -> InboundLadderRejection | None:
-        """Hold the headers that mirror arguments against the arguments. (Params of a wrong shape fail later.)"""
+    def _mirrored(self, params: Mapping[str, Any], http: Arrival) -> InboundLadderRejection | None:
+        """Hold the headers that mirror arguments against the arguments. (Params of a wrong shape fail later.)
+
+        Not of a tool that the person does not see: it is to fail as one that does not exist.
+        """
         name, arguments = params.get("name"), params.get("arguments") or {}
         lookup = self._server.get_tool_input_schema
         if lookup is None or not isinstance(name, str) or not isinstance(arguments, dict):
             return None
         schema = lookup(name)
-        return None if schema is None else validate_mcp_param_headers(schema, arguments, headers)
+        if schema is None or not self._server.sees(http.scope["state"]["access"].principal, name):
+            return None
+        return validate_mcp_param_headers(schema, arguments, http.headers)
 
     async def _answer(
         self, request: types.JSONRPCRequest, route: InboundModernRoute, line: CallLine

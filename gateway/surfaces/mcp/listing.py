@@ -91,6 +91,11 @@ class Listing:
             self._mirrored[name] = (tool, schema)
         return schema
 
+    def sees(self, principal: Principal, name: str) -> bool:
+        """Whether there is a tool of that name for this person."""
+        tool = self._registry.find(name)
+        return tool is not None and self._policy.may_see(principal, tool)
+
     async def _with_accounts(
         self, principal: Principal, shown: Sequence[tuple[Tool, dict[str, Any]]]
     ) -> list[dict[str, Any]]:

@@ -88,6 +88,7 @@ class GatewayServer(Server[Any]):
             on_list_resource_templates=_always(types.ListResourceTemplatesResult(resource_templates=[])),
             on_subscriptions_listen=changes.listen,
         )
+        self.sees = listing.sees
         self._changes = changes
         self._challenges = challenges
         answers: dict[str, Answer] = {"tools/list": listing.answer, "tools/call": calls.answer}

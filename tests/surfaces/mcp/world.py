@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.access.policy import Policy
 from gateway.access.scopes import EVERY
 from gateway.audit import AuditLog
 from gateway.clock import SystemClock
@@ -132,7 +133,7 @@ class Edge:
 class World:
     """Everything a test of the surface needs. Tools are declared with `world.tool`, as in a toolkit file."""
 
-    def __init__(self, limits: Limits, accounts: Any = None) -> None:
+    def __init__(self, limits: Limits, accounts: Any = None, policy: Policy | None = None) -> None:
         self.accounts = accounts or NoChoice()
         self.registry = Registry()
         self.events: list[AuditEvent] = []
@@ -142,7 +143,7 @@ class World:
         self.keys = [b"k" * 32]
         with loading_into(RegistrySink(self.registry)):
             self.toolkit = ToolKitClient(app_name="kit")
-        policy = NamedPolicy()
+        policy = policy or NamedPolicy()
         self.surface = McpSurface(
             Executor(self.registry, policy, self.consents, self.audit),
             self.registry,
