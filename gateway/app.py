@@ -136,6 +136,8 @@ def build(
 
     isolation = _isolation(settings)
     accounts = DeferredAccounts(settings, base_url, clock, outside)
+    if settings.audit.keep_days is not None and settings.audit.keep_days < 1:
+        raise SettingsError("[audit] keep_days must be 1 or more. Leave it out to keep what was done for ever.")
     asked = settings.audit.strict
     audit = accounts.audit = AuditLog(
         accounts.write_events, clock, strict=for_a_team if asked is None else asked, key=accounts.audit_key

@@ -304,6 +304,7 @@ class DeferredAccounts:
     def _upkeep(
         self, store: Store, clock: SharedClock, refresher: Refresher, flows: Flows, more: Mapping[str, Work]
     ) -> Upkeep:
+        from gateway.audit.retention import Retention
         from gateway.oauth.keep_alive import KeepAlive
         from gateway.oauth.upkeep import Upkeep
 
@@ -312,6 +313,8 @@ class DeferredAccounts:
             "connections": KeepAlive(store.due, refresher, self.audit, clock).look_after,
             "flows": flows.prune,
         }
+        if (days := self._settings.audit.keep_days) is not None:
+            works["audit"] = Retention(store.trail, self.audit, clock, timedelta(days=days)).prune
         return Upkeep(works | dict(more))
 
 

@@ -144,12 +144,9 @@ class AuditRows:
         """
         mine = belongs_to(AUDIT, principal)
         kind = _columns.action.startswith(_CALLS)
-        later = AUDIT.alias()
-        end = select(later.c.id).where(later.c.id == func.replace(_columns.id, _BEGUN, ""))
-        told = or_(_columns.action != "tool.begun", ~end.exists())
         rows = await self._engines.rows(
             select(*_EVENT)
-            .where(mine, kind if calls else ~kind, told, await self._behind(mine, before))
+            .where(mine, kind if calls else ~kind, told_once(), await self._behind(mine, before))
             .order_by(_columns.at.desc(), _columns.id.desc())
             .limit(limit)
         )
@@ -179,6 +176,13 @@ class AuditRows:
     async def _links(self, transaction: AsyncConnection, statement: Any) -> dict[str, Link]:
         rows = (await transaction.execute(statement)).mappings().all()
         return {row["tenant"]: Link(row["seq"], row["hash"]) for row in rows}
+
+
+def told_once() -> ColumnElement[bool]:
+    """All but the beginnings of calls whose end is there too."""
+    end = AUDIT.alias()
+    ended = select(end.c.id).where(end.c.id == func.replace(_columns.id, _BEGUN, "")).exists()
+    return or_(_columns.action != "tool.begun", ~ended)
 
 
 def entry_of(row: Any) -> Entry:

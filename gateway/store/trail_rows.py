@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.audit_chain import Entry, Link
-from gateway.store.audit_rows import AuditRows, entry_of
+from gateway.store.audit_rows import AuditRows, entry_of, told_once
 from gateway.store.engine import Engines
 from gateway.store.tables import AUDIT, AUDIT_HEADS
 from gateway.types import AuditEvent
@@ -87,9 +87,12 @@ class TrailRows:
         return [entry_of(row) for row in rows]
 
     async def latest(self, wanted: Wanted, limit: int) -> list[Entry]:
-        """The latest rows that are wanted, the newest first."""
+        """The latest rows that are wanted, the newest first; a call that has ended is there once."""
         rows = await self._engines.rows(
-            select(AUDIT).where(wanted.condition()).order_by(_columns.at.desc(), _columns.seq.desc()).limit(limit)
+            select(AUDIT)
+            .where(wanted.condition(), told_once())
+            .order_by(_columns.at.desc(), _columns.seq.desc())
+            .limit(limit)
         )
         return [entry_of(row) for row in rows]
 
