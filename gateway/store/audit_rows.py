@@ -33,7 +33,7 @@ _MOVE_HEAD = (
     .where(_heads.tenant == bindparam("of"))
     .values(seq=bindparam("number"), hash=bindparam("digest"))
 )  # fmt: skip
-_CALLS = "tool."
+_CALLS = ("tool.called", "tool.begun")
 _BEGUN = ".begun"
 
 
@@ -136,17 +136,19 @@ class AuditRows:
         return [from_row(AuditEvent, row) for row in rows]
 
     async def list_history(
-        self, principal: Principal, limit: int, *, calls: bool, before: str | None = None
+        self, principal: Principal, limit: int, *, calls: bool | None = None, before: str | None = None
     ) -> list[AuditEvent]:
-        """The person's calls, or what was done otherwise, the newest first; from behind the event with the id `before`.
+        """What was done in the person's name, the newest first; from behind the event with the id `before`.
+
+        `calls`: calls alone, or everything else alone.
 
         A call that was begun and has ended is there once, with its end.
         """
         mine = belongs_to(AUDIT, principal)
-        kind = _columns.action.startswith(_CALLS)
+        kind = true() if calls is None else _columns.action.in_(_CALLS).is_(calls)
         rows = await self._engines.rows(
             select(*_EVENT)
-            .where(mine, kind if calls else ~kind, told_once(), await self._behind(mine, before))
+            .where(mine, kind, told_once(), await self._behind(mine, before))
             .order_by(_columns.at.desc(), _columns.id.desc())
             .limit(limit)
         )

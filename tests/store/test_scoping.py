@@ -57,6 +57,7 @@ async def test_a_stranger_neither_finds_nor_changes_a_persons_rows(
     assert not await rows.drop(stranger, unique)
     assert await store.flows.find_pending(dataclasses.replace(flow, principal=stranger), NOW) is None
     assert unique not in {event.id for event in await store.audit.list_latest(stranger, 1000)}
+    assert unique not in {event.id for event in await store.audit.list_history(stranger, 1000, calls=True)}
 
     assert await rows.find(owner, unique, OAUTH2) == connection
     assert await rows.find_by_id(owner, unique) == connection

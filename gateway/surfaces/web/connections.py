@@ -89,7 +89,7 @@ class ConnectionPages:
     async def _show(self, request: Request) -> Response:
         principal = principal_of(request)
         entries = await self._overview.entries(principal)
-        events = await self._record.list_latest(principal, LATEST)
+        events = await self._record.list_history(principal, LATEST)
         cookie, token = self._guard.token(request, principal)
         response = self._pages.form(
             request,

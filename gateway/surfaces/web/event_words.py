@@ -45,6 +45,18 @@ _ACTIONS = {
     "key.created": "API key made",
     "key.changed": "API key changed",
     "key.revoked": "API key revoked",
+    "person.enabled": "Person let in again",
+    "person.disabled": "Person locked out",
+    "tool.added": "Tool added",
+    "tool.changed": "Tool changed",
+    "tool.waits": "Tool waits for a review",
+    "tool.approved": "Tool approved",
+    "tool.rejected": "Tool rejected",
+    "tool.removed": "Tool gone",
+    "webhook.registered": "Webhook registered",
+    "webhook.changed": "Webhook changed",
+    "webhook.disabled": "Webhook switched off",
+    "webhook.deleted": "Webhook deleted",
     "audit.pruned": "Older record removed",
     "audit.gap": "Record incomplete",
 }
@@ -75,6 +87,8 @@ _OUTCOMES = {
     "provider_not_configured": "not done: the provider is not set up",
     "token_refused": "the provider did not accept the access",
     "scope_missing": "not done: a permission is missing",
+    "invalid_grant": "the provider does not accept it any more",
+    "crash_or_timeout_during_refresh": "a renewal broke off without an answer",
     "pending": "not decided yet",
     "by the client": "by the program itself",
     "revoked": "in case it was stolen",
@@ -91,8 +105,23 @@ _OUTCOMES = {
 }
 _NO_END = "no end on record: under way, or cut off"
 _WELL = frozenset({"done", "mended", "confirmed"})
-_NEVER_BAD = frozenset({"connection.dropped", "key.changed"})
 _WAITING = frozenset({"pending", "needs_connection", "needs_input", "cancelled", "declined"})
+_CAN_FAIL = frozenset(
+    {
+        "tool.called",
+        "token.refused",
+        "scope.missing",
+        "connection.failed",
+        "connection.needs_reauth",
+        "connection.not_revoked",
+        "connection.refused",
+        "provider.misconfigured",
+        "grant.reused",
+        "person.signed_in",
+        "webhook.disabled",
+        "audit.gap",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +148,10 @@ def took(milliseconds: float | None) -> str:
     if milliseconds < 1000:
         return f"{max(1, round(milliseconds))} ms"
     seconds = milliseconds / 1000
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
 
 
 def _look(event: AuditEvent) -> Look:
-    if event.outcome in _WELL or event.action in _NEVER_BAD:
-        return "well"
-    return "waiting" if event.outcome in _WAITING or event.action == "connection.ending_soon" else "badly"
+    if event.outcome in _WAITING or event.action == "connection.ending_soon":
+        return "waiting"
+    return "badly" if event.action in _CAN_FAIL and event.outcome not in _WELL else "well"

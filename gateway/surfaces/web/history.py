@@ -25,12 +25,10 @@ _LONGEST_ID = 100
 class Record(Protocol):
     """The record of what was done, as far as it is a person's own."""
 
-    async def list_latest(self, principal: Principal, limit: int) -> Sequence[AuditEvent]: ...
-
     async def list_history(
-        self, principal: Principal, limit: int, *, calls: bool, before: str | None = None
+        self, principal: Principal, limit: int, *, calls: bool | None = None, before: str | None = None
     ) -> Sequence[AuditEvent]:
-        """Calls, or everything else; from behind the event with the id `before`."""
+        """The latest; calls alone, or everything else alone; from behind the event with the id `before`."""
         ...
 
 

@@ -281,14 +281,11 @@ class FakeConnections:
         until = NOW + timedelta(hours=24)
         return Gone(found[0], self.revoked_at_provider, "https://provider.example/access", until) if found else None
 
-    async def list_latest(self, principal: Principal, limit: int) -> list[AuditEvent]:
-        return [event for event in self.events if event.principal == principal][:limit]
-
     async def list_history(
-        self, principal: Principal, limit: int, *, calls: bool, before: str | None = None
+        self, principal: Principal, limit: int, *, calls: bool | None = None, before: str | None = None
     ) -> list[AuditEvent]:
         mine = [event for event in self.events if event.principal == principal]
-        mine = [event for event in mine if event.action.startswith("tool.") is calls]
+        mine = [event for event in mine if calls in (None, event.action in ("tool.called", "tool.begun"))]
         ids = [event.id for event in mine]
         return mine[ids.index(before) + 1 if before in ids else 0 :][:limit]
 
