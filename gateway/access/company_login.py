@@ -51,7 +51,7 @@ _NAMES = {
     "onelogin.com": "OneLogin",
     "gitlab.com": "GitLab",
 }
-_UNNAMED = "your company account"
+_UNNAMED = "your company"
 _MOST_GROUPS = 1_000
 _LONGEST_PATH = 2_400  # characters: there is room for as much in a cookie
 
@@ -210,8 +210,8 @@ class CompanyLogin:
     def _arrival(self, claims: Mapping[str, Any]) -> Arrival:
         email = _text(claims.get("email"))
         if self._ours.domains:
-            domain = (email or "").rpartition("@")[2].lower()
-            if claims.get("email_verified") is not True or domain not in self._ours.domains:
+            _, at, domain = (email or "").lower().rpartition("@")
+            if claims.get("email_verified") is not True or not at or domain not in self._ours.domains:
                 raise SignInError("Only people with an e-mail address of this company may sign in here.")
         tenant = _text(claims.get(self._ours.tenant_claim)) if self._ours.tenant_claim else "default"
         if tenant is None:

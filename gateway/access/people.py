@@ -58,9 +58,9 @@ class People:
         )
         person = await self._store.people.put(told)
         if person.disabled_at is not None:
-            self._audit.record(principal, "person.signed_in", "not_allowed", client=arrival.how)
+            self._audit.record(principal, "person.signed_in", "not_allowed", reference=arrival.how)
             raise SignInError("You may not sign in here any more. Ask whoever runs this gateway.")
-        self._audit.record(principal, "person.signed_in", "done", client=arrival.how)
+        self._audit.record(principal, "person.signed_in", "done", reference=arrival.how)
         return person
 
     async def list_all(self) -> list[Person]:
