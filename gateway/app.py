@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from gateway.access.authenticator import Authenticator, OnePerson, local_principal
 from gateway.access.policy import OnePersonPolicy, Policy, TeamPolicy
+from gateway.access.rates import Rates
 from gateway.access.rules import read_rules
 from gateway.audit import AuditLog
 from gateway.clock import Clock, SystemClock
@@ -58,6 +59,7 @@ class Gateway:
     registry: Registry
     loader: Loader
     policy: Policy
+    rates: Rates
     executor: Executor
     accounts: DeferredAccounts
     audit: AuditLog
@@ -130,6 +132,7 @@ def build(
     clock = clock or SystemClock()
     registry, principal = Registry(), local_principal()
     policy = _policy(settings.access) if for_a_team else OnePersonPolicy()
+    rates = Rates(settings.access.calls_per_minute) if for_a_team else Rates()
 
     async def base_url() -> str:
         return gateway.base_url or await _listener_url(gateway)
@@ -147,7 +150,8 @@ def build(
         registry=registry,
         loader=Loader(registry, isolation=isolation),
         policy=policy,
-        executor=Executor(registry, policy, accounts, audit),
+        rates=rates,
+        executor=Executor(registry, policy, accounts, audit, rates=rates),
         accounts=accounts,
         audit=audit,
         authenticator=authenticator or OnePerson(principal),
@@ -158,7 +162,7 @@ def build(
 
 
 def _policy(access: AccessSettings) -> Policy:
-    rules = read_rules(access.rules, access.issuer)
+    rules = read_rules(access.rules, access.issuer or access.login_issuer)
     return TeamPolicy(rules) if rules else OnePersonPolicy()
 
 

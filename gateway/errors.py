@@ -13,11 +13,12 @@
     │   │   ├── ReservedArgumentError     the caller tried to supply what only the gateway may
     │   │   └── UnknownAccountError       the person has connected no account of that name
     │   ├── NotAllowedError
+    │   ├── RateLimitedError      too many calls lately: by this person, of this tool, or in this tenant
     │   ├── ToolError             raised by tool authors: its text is meant for the model
     │   ├── ToolCrashedError      a bug in a tool: a reference id, never the exception's text
     │   ├── ToolTimeoutError
     │   ├── ToolkitBusyError
-    │   ├── ToolkitUnreachableError   no worker of it took the call: it was not sent
+    │   ├── ToolkitUnreachableError   no worker of it took the call: not sent, and safe to call again
     │   ├── UnknownOutcomeError   a worker was sent the call and did not answer: it may have run
     │   ├── InvalidResultError    the tool returned what cannot be sent
     │   ├── CapabilityMissingError    the host cannot do what the tool asks of it
@@ -122,6 +123,10 @@ class NotAllowedError(CallError):
     code = "not_allowed"
 
 
+class RateLimitedError(CallError):
+    code = "rate_limited"
+
+
 class ToolError(CallError):
     """Raise it in a tool to tell the model, in your own words, what went wrong."""
 
@@ -141,8 +146,6 @@ class ToolkitBusyError(CallError):
 
 
 class ToolkitUnreachableError(CallError):
-    """Not sent: no worker of the toolkit was there to take the call. Safe to call again."""
-
     code = "toolkit_unreachable"
 
 
@@ -345,6 +348,7 @@ WIRE: dict[type[GatewayError], Wire] = {
     ReservedArgumentError: Wire(None, 422),
     UnknownAccountError: Wire(None, 422),
     NotAllowedError: Wire(None, 403),
+    RateLimitedError: Wire(None, 429),
     ToolError: Wire(None, 200),
     ToolCrashedError: Wire(None, 500),
     ToolTimeoutError: Wire(None, 504),

@@ -1,7 +1,7 @@
 """The heart: Call -> Outcome, in five steps on one screen.
 
     1 which tool?    registry
-    2 may they?      policy
+    2 may they?      rates, policy
     3 whose token?   credentials (the broker)
     4 on record?     audit: no record, no token
     5 run it         the tool, with the credential injected; once more if its token died in the middle
@@ -17,6 +17,7 @@ Below: second_try, toolkit, oauth, access, audit. Above: the surfaces, which onl
 from __future__ import annotations
 
 from gateway.access.policy import Policy
+from gateway.access.rates import Rates
 from gateway.attempt import Attempts, Terms
 from gateway.audit import AuditLog, CallRecord
 from gateway.credentials import Credentials
@@ -39,11 +40,14 @@ class Executor:
         credentials: Credentials,
         audit: AuditLog,
         result_limit: int = RESULT_LIMIT,
+        *,
+        rates: Rates = Rates(),  # noqa: B008 - one that counts nothing
     ) -> None:
         self._registry = registry
         self._policy = policy
         self._credentials = credentials
         self._audit = audit
+        self._rates = rates
         self._attempts = Attempts(audit, result_limit)
         self._second_try = SecondTry(self._attempts, credentials, audit)
 
@@ -59,10 +63,12 @@ class Executor:
             record.end(outcome)
 
     async def _outcome(self, call: Call, tool: Tool | None, record: CallRecord) -> Outcome:
+        if refusal := self._rates.refusal(call.principal, call.tool):
+            return Failed(refusal)
         if tool is None or not self._policy.may_see(call.principal, tool):
             return Failed(UnknownToolError(f"Unknown tool: {call.tool}"))
-        if refusal := self._policy.may_call(call.principal, tool):
-            return Failed(refusal)
+        if forbidden := self._policy.may_call(call.principal, tool):
+            return Failed(forbidden)
         if hindrance := tool.hindrance():
             return Failed(hindrance)
         named = account_taken_out(call, tool)

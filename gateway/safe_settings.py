@@ -62,7 +62,8 @@ def check(settings: Settings) -> None:
     _check_issuer(access, (server.public_url or "").rstrip("/"))
     _check_builtin(access)
     _check_login(access, (server.public_url or "").rstrip("/"))
-    read_rules(access.rules, access.issuer)
+    read_rules(access.rules, access.issuer or access.login_issuer)
+    access.calls_per_minute.check()
     _check_own_app(settings)
     _check_secrets(settings)
     if not is_loopback(server.host) and settings.vault.key is None:

@@ -15,8 +15,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
+from gateway.access.rates import CallsPerMinute
 from gateway.access.rules import Rule
 from gateway.errors import SettingsError
 from gateway.oauth.apps import ProviderSettings
@@ -125,6 +126,9 @@ class AccessSettings:
     )
     clients: Mapping[str, ClientSettings] = setting(
         dict, "With builtin: programs that you register yourself, a table each: [access.clients.<id>]."
+    )
+    calls_per_minute: CallsPerMinute = setting(
+        CallsPerMinute, "How many calls each person may make, each of one tool, and all of a tenant; 0: no limit."
     )
     rules: tuple[Rule, ...] = setting(
         tuple, "Who may see and call what, a table each: [[access.rules]]. None: everybody may call everything."
@@ -301,15 +305,8 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 def _convert(given: Any, hint: Any, where: str, folder: Path = Path()) -> Any:  # noqa: PLR0911 - one line a type
     options = _options(hint)
-    if isinstance(given, dict) and "Mapping" in str(hint):
-        kind: type[Any] = hint.__args__[1]
-        if is_dataclass(kind):
-            return {name: _build(kind, table, f"{where}.{name}", folder) for name, table in given.items()}
-        return {name: _convert(value, str, f"{where}.{name}") for name, value in given.items()}
-    if (row := _row_of(hint)) is not None:
-        return tuple(
-            _build(row, table, f"{where} {number}", folder) for number, table in enumerate(_rows(given, where), 1)
-        )
+    if is_dataclass(hint) or "Mapping" in str(hint) or _row_of(hint):
+        return _tables(given, hint, where, folder)
     if isinstance(given, (list, tuple)) or (isinstance(given, str) and _is_many(hint)):
         items = given.split(",") if isinstance(given, str) else given
         wrap = Secret if Secret in options else str
@@ -332,15 +329,28 @@ def _convert(given: Any, hint: Any, where: str, folder: Path = Path()) -> Any:  
     raise SettingsError(f"{where} must be {wanted}")
 
 
+def _tables(given: Any, hint: Any, where: str, folder: Path) -> Any:
+    """A table, tables by name, or a list of tables."""
+    name = where[1:].replace("] ", ".")
+    if (row := _row_of(hint)) is not None:
+        if not isinstance(given, list):
+            raise SettingsError(f"{where} must be tables, each begun by [[{name}]]")
+        return tuple(_build(row, table, f"{where} {number}", folder) for number, table in enumerate(given, 1))
+    if not isinstance(given, dict):
+        raise SettingsError(f"{where} must be a table: [{name}]")
+    if is_dataclass(hint):
+        return _build(cast("type[Any]", hint), given, f"[{name}]", folder)
+    kind: type[Any] = hint.__args__[1]
+    if is_dataclass(kind):
+        return {key: _build(kind, table, f"{where}.{key}", folder) for key, table in given.items()}
+    return {key: _convert(value, str, f"{where}.{key}") for key, value in given.items()}
+
+
 def _row_of(hint: Any) -> type[Any] | None:
     """What a list of tables consists of; None for any other type."""
-    return next((kind for kind in _options(hint)[1:] if is_dataclass(kind) and isinstance(kind, type)), None)
-
-
-def _rows(given: Any, where: str) -> list[Any]:
-    if not isinstance(given, list):
-        raise SettingsError(f"{where} must be tables, each begun by [[{where[1:].replace('] ', '.')}]]")
-    return given
+    return next(
+        (kind for kind in _options(hint)[1:] if _is_many(hint) and is_dataclass(kind) and isinstance(kind, type)), None
+    )
 
 
 def _is_many(hint: Any) -> bool:

@@ -185,7 +185,9 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
         registry=gateway.registry,
         audit=gateway.audit,
     )
-    executor = Executor(gateway.registry, gateway.policy, AppCredentials(accounts.broker), gateway.audit)
+    executor = Executor(
+        gateway.registry, gateway.policy, AppCredentials(accounts.broker), gateway.audit, rates=gateway.rates
+    )
     tasks = Tasks(executor, toolkits, users, accounts.choice)
     webhooks = AppWebhooks(accounts.webhooks.registrations, users)
     return list(app_routes(_app_keys(gateway, accounts), consents, tasks, toolkits, webhooks))

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from gateway.access.policy import OnePersonPolicy
+from gateway.access.rates import CallsPerMinute, Rates
 from gateway.audit import AuditLog
 from gateway.clock import MovableClock
 from gateway.errors import (
@@ -329,3 +330,15 @@ async def test_a_cancelled_call_is_recorded_as_such(run, events, audit, registry
         await task
     await audit.flush()
     assert [event.outcome for event in events] == ["cancelled"]
+
+
+async def test_a_call_beyond_the_rate_is_not_run_and_takes_nothing_from_anybody_else(registry, grants, audit, events):
+    executor = Executor(registry, OnePersonPolicy(), grants, audit, rates=Rates(CallsPerMinute(person=2), lambda: 1.0))
+    call = Call(ADA, Client(), "add", {"a": 1}, "1", NullChannel())
+    outcomes = [await executor.call(call) for _ in range(3)]
+    theirs = await executor.call(replace(call, principal=replace(ADA, subject="bob")))
+    await audit.close()
+
+    assert [isinstance(outcome, Done) for outcome in [*outcomes, theirs]] == [True, True, False, True]
+    assert outcomes[2].error.message.endswith("Call again in 30 s.")
+    assert [event.outcome for event in events] == ["done", "done", "rate_limited", "done"]

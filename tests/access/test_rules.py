@@ -202,6 +202,11 @@ def test_rules_are_read_from_the_file(tmp_path: Path):
     [
         ('[[access.rules]]\ngroup = ["sales"]', r"\[access\] rules 1 has no setting 'group'; it has groups"),
         ("[access]\nrules = 1", r"\[access\] rules must be tables"),
+        (
+            "[access.calls_per_minute]\npersons = 1",
+            r"\[access.calls_per_minute\] has no setting 'persons'; it has",
+        ),
+        ("[access]\ncalls_per_minute = 60", r"calls_per_minute must be a table: \[access.calls_per_minute\]"),
         ("[access.rules]\nmay = 'see'", r"\[access\] rules must be tables, each begun by \[\[access.rules\]\]"),
     ],
 )

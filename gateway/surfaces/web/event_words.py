@@ -79,6 +79,7 @@ _OUTCOMES = {
     "reserved_argument": "was called wrongly",
     "unknown_account": "named an account that is not connected",
     "not_allowed": "was not allowed",
+    "rate_limited": "too many calls in a minute",
     "unknown_tool": "no such tool",
     "audit_unavailable": "not done: it could not be put on record",
     "store_unavailable": "not done: the gateway's database did not answer",
