@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -21,6 +22,7 @@ from gateway.deferred import Accounts, database_url
 from gateway.entry import Entry
 from gateway.errors import SettingsError
 from gateway.executor import Executor
+from gateway.providers.addresses import is_loopback
 from gateway.settings import Settings
 from gateway.surfaces import protected_resource
 from gateway.surfaces.addresses import Addresses
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from gateway.surfaces.atp.keys import AppKeys
 
 _MCP_PATHS = ("/mcp", "/sse", "/messages/")
-_ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*")
+_ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*", "/openapi.json")
 
 
 def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port: int) -> ASGIApp:
@@ -60,7 +62,7 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
         addresses.hosts, addresses.origins, entry.bearer, step_up=gateway.settings.access.step_up
     )
     afar = from_afar(gateway, accounts)
-    atp = [*_atp_routes(gateway, accounts), *afar.routes]
+    atp = [*_atp_routes(gateway, accounts), *afar.routes, *_document_routes(gateway.base_url, accounts, host)]
     pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp")
     resource, own = entry.resource, _own_authorization(gateway, accounts, entry)
     signs_in = entry.sign_in is not None
@@ -191,6 +193,13 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
     tasks = Tasks(executor, toolkits, users, accounts.choice)
     webhooks = AppWebhooks(accounts.webhooks.registrations, users)
     return list(app_routes(_app_keys(gateway, accounts), consents, tasks, toolkits, webhooks))
+
+
+def _document_routes(base_url: str, accounts: Accounts, host: str) -> list[BaseRoute]:
+    from gateway.surfaces.atp.openapi.reading import Reading
+
+    own_machine = is_loopback(host) and is_loopback(urlsplit(base_url).hostname or "")
+    return list(Reading(None if own_machine else accounts.keys).routes())
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Refusal:
         return Response(body, self.status, self.headers, media_type(as_page=as_page))
 
     def _json(self) -> str:
-        return json.dumps({"error": self.code, "message": self.text})
+        return json.dumps({"status": "error", "code": self.code, "message": self.text, "error": self.code})
 
     def _page(self, root: str) -> str:
         title, text = html.escape(self.title), html.escape(self.text)

@@ -34,6 +34,7 @@ PUBLIC = {
     "/healthz",
     "/readyz",
     "/static/*",
+    "/openapi.json",  # here, on loopback; elsewhere it asks for a key
     "/api/v1/execute_function",  # says that it ignores what it is told, and does
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-protected-resource/mcp",

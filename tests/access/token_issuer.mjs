@@ -48,6 +48,12 @@ const provider = new Provider(issuer, {
   },
 });
 
+// Its signed tokens for a client itself name it as `sub` (RFC 9068 section 2.2); of its opaque ones it says so here.
+provider.use(async (ctx, next) => {
+  await next();
+  if (ctx.oidc?.route === 'introspection' && ctx.body?.active) ctx.body.sub ??= ctx.body.client_id;
+});
+
 const handle = provider.callback();
 async function json(request) {
   let text = '';

@@ -399,10 +399,10 @@ async def test_a_call_costs_the_same_however_many_there_are():
             await within(task)
         return (time.perf_counter() - started) / count
 
-    few = min([await seconds_a_call(200) for _ in range(5)])
-    many = min([await seconds_a_call(4_000) for _ in range(5)])  # the best: another process may take the machine
+    few = min([await seconds_a_call(300) for _ in range(5)])
+    many = min([await seconds_a_call(6_000) for _ in range(2)])  # the best: another process may take the machine
 
-    assert many < 10 * few
+    assert many < 6 * few
 
 
 async def test_whatever_happens_each_call_has_one_end_and_is_sent_at_most_once(full):

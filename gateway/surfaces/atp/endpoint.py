@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from gateway.errors import GatewayError, KeyRefusedError, wire
 from gateway.surfaces.atp.app import App
@@ -47,6 +48,16 @@ class Endpoint:
                 401, KeyRefusedError.code, "The app's key is missing. Send it as `Authorization: ApiKey <key>`."
             )
         return await self._keys.app(key.strip())
+
+
+def route(method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    """A route for this method alone.
+
+    Starlette lets HEAD run what GET does, which here may delete a webhook, or take a call that nobody then gets.
+    """
+    found = Route(path, endpoint, methods=[method])
+    found.methods = {method}
+    return found
 
 
 def json_answer(body: Any) -> Response:

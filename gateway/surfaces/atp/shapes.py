@@ -17,6 +17,8 @@ from gateway.types import Connection, Done, Failed, Flow, NeedsConnection, Needs
 
 Json = dict[str, Any]
 
+_OWN = "gateway"  # who runs the toolkits that are loaded here
+
 
 def _openai(tool: Tool) -> Json:
     return {
@@ -136,10 +138,20 @@ def _query(page: Page | bool | None) -> str | None:
     return f"?page={page.number}&page_size={page.size}" if isinstance(page, Page) else None
 
 
+def developer_of(tools: Sequence[Tool]) -> str:
+    """Who runs a toolkit: the tenant whose key it shows, or whoever runs the gateway and has it in there."""
+    return tools[0].tenant or _OWN
+
+
+def developer(name: str, toolkits: Sequence[Json]) -> Json:
+    return {"display_name": name, "toolkits": list(toolkits)}
+
+
 def toolkit_details(name: str, tools: Sequence[Tool]) -> Json:
     return {
         "toolkit_id": name,
         "name": name,
+        "developer": developer_of(tools),
         "tools": [
             {
                 "name": tool.name,

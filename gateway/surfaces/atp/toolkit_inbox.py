@@ -1,18 +1,20 @@
 """The polled inbox: `GET …/inbox` is held until a call comes, `POST …/inbox/respond` brings its answer.
 
-A poll is held for less than the 30 seconds that the published SDK waits. One whose client has gone takes no call: that
+A poll is held for less than the 30 seconds that the published SDK waits, or for as long as it says itself: `Prefer:
+wait=5`. One whose client has gone takes no call: that
 is looked at just before a call is handed over. What is lost on its way after that has an unknown outcome, and is not
 sent again. Answers that nobody waits for are counted, and get 200 all the same: the SDK raises on anything else.
 
 Below: `gateway.remote.inbox`, `toolkit_keys`. Above: `toolkit_routes`.
-Source: AgentToolProtocol 0.2.5, `poll_inbox_for_requests`, `_send_tool_result_inbox`.
+Source: AgentToolProtocol 0.2.5, `poll_inbox_for_requests`, `_send_tool_result_inbox`; RFC 7240 section 4.3 (`wait`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -61,7 +63,7 @@ class ToolkitInbox:
         inbox = await self._inbox(key)
         if inbox.open_polls >= MOST_POLLS:
             raise RefusalError(429, "too_many_polls", "Too many polls of this toolkit are open. Close some.")
-        limit = asyncio.timeout(self._held_seconds)
+        limit = asyncio.timeout(_patience(request.headers, self._held_seconds))
         async with self._watched(request, text, inbox, limit) as watch:
             call = await inbox.take(key, limit)
         if call is not None and (watch.is_over or await request.is_disconnected()):
@@ -131,6 +133,15 @@ class _Watch:
         self.is_over = True
         with suppress(RuntimeError):  # it is over already
             self._limit.reschedule(0.0)
+
+
+def _patience(headers: Mapping[str, str], most: float) -> float:
+    """How many seconds a poll is held."""
+    asked = _WAIT.search(headers.get("prefer", ""))
+    return min(most, float(asked[1])) if asked else most
+
+
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,4})(?:$|[,;\s])", re.ASCII)
 
 
 def object_or_nothing(raw: str | bytes | bytearray) -> dict[str, Any]:

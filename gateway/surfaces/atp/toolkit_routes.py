@@ -5,8 +5,9 @@ Source: AgentToolProtocol 0.2.5, `ToolKitClient`.
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 
+from gateway.surfaces.atp.endpoint import route
 from gateway.surfaces.atp.toolkit_inbox import ToolkitInbox
 from gateway.surfaces.atp.toolkit_requests import ToolkitRequests, answering
 from gateway.surfaces.atp.toolkit_socket import ToolkitSockets
@@ -36,5 +37,5 @@ def toolkit_routes(requests: ToolkitRequests, inbox: ToolkitInbox, sockets: Tool
         ("GET", "/api/v1/toolkit/{api_key}/inbox", inbox.poll),
         ("POST", "/api/v1/toolkit/{api_key}/inbox/respond", inbox.respond),
     ]
-    routes = [Route(path, answering(serve), methods=[method]) for method, path, serve in served]
+    routes = [route(method, path, answering(serve)) for method, path, serve in served]
     return [*routes, WebSocketRoute(f"{SOCKET}{{rest:path}}", sockets.serve)]

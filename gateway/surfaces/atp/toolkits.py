@@ -47,6 +47,16 @@ class Toolkits:
         name = request.path_params["toolkit_id"]
         return json_answer(shapes.toolkit_details(name, self.get(app, name)))
 
+    async def developer(self, app: App, request: Request) -> Response:
+        """`GET store/developers/{display_name}/`: who runs toolkits, which is the gateway itself or a tenant."""
+        name = request.path_params["display_name"]
+        found = {toolkit: tools for toolkit, tools in self._by_name(app).items() if shapes.developer_of(tools) == name}
+        if not found:
+            raise RefusalError(
+                404, "unknown_developer", f"Nobody here is called {name!r}. A toolkit's `developer` says who runs it."
+            )
+        return json_answer(shapes.developer(name, [shapes.toolkit_details(*toolkit) for toolkit in found.items()]))
+
     def _by_name(self, app: App) -> dict[str, list[Tool]]:
         principal, found = self._users.app(app), dict[str, list[Tool]]()
         for tool in self._registry.tools():

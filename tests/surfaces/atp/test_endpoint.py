@@ -17,6 +17,7 @@ ENDPOINTS = [
     ("GET", "/store/toolkits/list/"),
     ("GET", "/developers/toolkits/"),
     ("GET", "/store/toolkits/crm/"),
+    ("GET", "/store/developers/gateway/"),
     ("GET", "/webhooks/"),
     ("POST", "/webhooks/register/"),
     ("DELETE", "/webhooks/w/delete/"),
@@ -93,3 +94,21 @@ async def test_what_is_not_served_says_so(serve: Any) -> None:
         answer = await http.get(f"{BASE}/no/such/path", headers={"Authorization": f"ApiKey {KEY}"})
 
         assert (answer.status_code, answer.json()["code"]) == (404, "not_served")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/process/", "POST"),
+        ("PUT", "/webhooks/w/delete/", "DELETE, GET"),
+        ("POST", "/store/toolkits/crm/", "GET"),
+    ],
+)
+async def test_a_path_that_is_used_in_another_way_says_in_which(
+    serve: Any, method: str, path: str, allowed: str
+) -> None:
+    async with serve() as house, httpx2.AsyncClient(base_url=house.base_url) as http:
+        answer = await http.request(method, BASE + path, headers={"Authorization": f"ApiKey {KEY}"})
+
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert answer.headers["allow"] == allowed

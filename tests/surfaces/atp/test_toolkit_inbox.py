@@ -204,3 +204,15 @@ async def test_the_key_may_be_in_a_header(opened: Open) -> None:
         answer = await here.post("/api/v1/toolkit/inbox/respond", {"request_id": "x"}, headers=headers)
         assert answer.json() == {"status": "ignored"}
         assert (await here.get("/api/v1/toolkit/inbox")).status_code == 401
+
+
+@pytest.mark.parametrize("prefer", ["wait=0", "respond-async, wait=0", "wait = 0; x=1"])
+async def test_a_worker_says_how_long_it_wants_to_wait(opened: Any, prefer: str) -> None:
+    """RFC 7240 section 4.3. Without it this poll would be held for five seconds."""
+    async with opened(held_seconds=5.0) as here:
+        _, text = await here.key()
+
+        headers = {"Authorization": f"ApiKey {text}", "Prefer": prefer}
+        answer = await soon(here.get("/api/v1/toolkit/inbox", headers=headers), 3.0)
+
+        assert (answer.status_code, answer.json()) == (200, {})

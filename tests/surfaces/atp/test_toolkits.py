@@ -67,3 +67,21 @@ async def test_an_unknown_toolkit_is_an_error_that_names_those_there_are(serve: 
 
         with pytest.raises(GatewayError, match=r"no toolkit 'nope' here\. There are: crm"):
             await asyncio.to_thread(client.get_toolkit_details, "nope")
+
+
+async def test_a_developer_is_whoever_runs_the_toolkits(serve: Any, app_client: Callable[..., Any]) -> None:
+    async with serve() as house:
+        house.add("pay", lambda name: name, toolkit="bank")
+        found = await asyncio.to_thread(app_client().get_developer_profile, "gateway")
+
+        assert found["display_name"] == "gateway"
+        assert [toolkit["toolkit_id"] for toolkit in found["toolkits"]] == ["crm", "bank"]
+        assert {toolkit["developer"] for toolkit in found["toolkits"]} == {"gateway"}
+
+
+async def test_a_developer_whom_nobody_knows_is_an_error(serve: Any, house: Any) -> None:
+    async with serve():
+        client = LLMClient("app-key-7f3a9c51d2", base_url=house.base_url)
+
+        with pytest.raises(GatewayError, match="Nobody here is called 'nobody'"):
+            await asyncio.to_thread(client.get_developer_profile, "nobody")
