@@ -15,13 +15,13 @@ CODE := gateway toolkits tests tests/conformance/run benchmarks
 PIP := -m pip --disable-pip-version-check --quiet
 NPM = $(PEERS)/bin/node $(PEERS)/bin/npm-cli.js --prefix tests --ignore-scripts --no-audit --no-fund --loglevel=error
 
-PROOFS := tests/proofs
+PROOFS := tests/proofs tests/fuzzing
 
 .PHONY: help test proofs run lint types layers conformance benchmarks catalogue lock
 
 help:
 	@echo 'make test         install what is missing and run all tests (make test ARGS=tests/oauth for some)'
-	@echo 'make proofs       what must never happen to a token, tried at full size (kills, cancellations, faults: minutes)'
+	@echo 'make proofs       what must never happen to a token, or by what strangers send, tried at full size (minutes)'
 	@echo 'make run          the demo: a gateway, a provider and a person, on this machine (ARGS=--once to run it through)'
 	@echo 'make lint         style and formatting;  make types: mypy, strict;  make layers: who may import whom'
 	@echo 'make conformance  the official MCP conformance suite against our gateway'

@@ -128,12 +128,26 @@ def _longest_first(forms: Iterable[str]) -> list[str]:
     return sorted(set(forms), key=len, reverse=True)
 
 
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, ends a line for some readers, or turns the text around."""
+
+
 class RedactingFormatter(logging.Formatter):
-    """Renders a record completely and then redacts it; escapes control characters against forged lines."""
+    """Renders a record completely and then redacts it.
+
+    A record is one line, whatever is in its message; a stack comes after it, set in. Control characters are escaped.
+    So nobody whose words get into the log can forge a line of it.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return super().formatMessage(record).rstrip("\n").replace("\n", "\\n")
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - likewise
+        return "\n".join(f"  {line}" for line in super().formatException(ei).splitlines())
 
     def format(self, record: logging.LogRecord) -> str:
         try:
             text = Redactor.of_live_secrets().redact(super().format(record))
         except Exception:  # noqa: BLE001 - whatever fails here, the line itself must not be shown
             return f"{record.levelname} a log line was withheld: it could not be redacted"
-        return "".join(c if c >= " " or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+        return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -102,6 +102,19 @@ def test_a_log_line_cannot_be_forged_or_coloured_by_what_it_quotes(logger):
     assert "\x1b" not in stream.getvalue()
 
 
+@pytest.mark.parametrize(
+    "text", ["x\n12:00:00 ERROR forged", "\x9b31m", "\u2028ERROR", "\u202eRORRE", "\x85", "\ud800"]
+)
+def test_a_message_is_one_line_and_a_stack_is_set_in(logger, text):
+    log, stream = logger
+    log.warning("tool %s", text)
+    log.warning("it failed", exc_info=ValueError(text))
+
+    lines = stream.getvalue().rstrip("\n").split("\n")
+    assert [line for line in lines if not line.startswith("  ")] == [lines[0], lines[1]]
+    assert text not in stream.getvalue()
+
+
 def test_a_credential_is_encoded_once_and_forgotten_with_it() -> None:
     """Plaintext is to be gone when the live token is."""
     credential = Credential("hubspot", TOKEN, extras={"hub_id": "7"})

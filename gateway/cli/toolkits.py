@@ -77,7 +77,7 @@ def review(toolkit: str, tool: str | None, tenant: str, config: Path | None, as_
 
     waiting = anyio.run(_waiting, options.settings_for(config), tenant, toolkit, tool)
     if as_json:
-        click.echo(json.dumps([_compared(one) for one in waiting], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([_compared(one) for one in waiting], indent=2))  # a stranger's words, so in ASCII
     else:
         _show(waiting)
 

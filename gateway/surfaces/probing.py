@@ -3,7 +3,11 @@
 Quiet, because keys stand in the paths of ATP's sockets, and uvicorn and websockets would log each path. A probe is a
 ping whose pong is told to the route that asked: the other side has handled everything that was sent before it.
 
-Above: `server`. Source: RFC 6455 section 5.5.3 (a pong may answer several pings: it stands for the earlier ones too).
+And it is calmer than uvicorn about what no client sends: a text that is no UTF-8, empty parts of a message without
+end, frames that are none while answers are still on their way.
+
+Above: `server`. Source: RFC 6455 section 5.5.3 (a pong may answer several pings: it stands for the earlier ones too),
+section 8.1 (UTF-8).
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import Any
 
 from starlette.types import Scope
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 EXTENSION = "gateway.probe"
@@ -60,6 +64,23 @@ class ProbingProtocol(WebSocketsSansIOProtocol):
             if payload == answered:
                 return
 
+    def handle_cont(self, event: Frame) -> None:
+        if event.data or event.fin:  # empty ones count towards no limit, and would be kept until the last
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Uvicorn writes a stack into the log for each text that is no UTF-8, whoever sends it."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_text(self.frames):
+            self.frames = []
+            self.conn.fail(CloseCode.INVALID_DATA, "A text has to be UTF-8.")
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self.disconnected = True  # or uvicorn takes what the route still sends for a bug in it
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         for waiting in self._probes.values():
@@ -77,3 +98,11 @@ class ProbingProtocol(WebSocketsSansIOProtocol):
             return bool(await waiting)
         finally:
             self._probes.pop(payload, None)
+
+
+def _is_text(frames: list[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

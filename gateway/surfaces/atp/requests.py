@@ -40,10 +40,12 @@ async def json_object(request: Request, limit: int = LARGEST_BODY) -> dict[str, 
 def object_in(raw: str | bytes | bytearray, called: str) -> dict[str, Any]:
     """The JSON object that `raw` is; `called` is what to name it in a refusal."""
     try:
-        found = json.loads(raw, parse_constant=_refuse_constant)
+        found = json.loads(raw, parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
         json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):  # not JSON, not UTF-8, half a surrogate pair, 1e999, nested too deep
-        raise RefusalError(400, "invalid_request", f"{called} is not JSON. Send a JSON object.") from None
+        raise RefusalError(
+            400, "invalid_request", f"{called} is not JSON. Send a JSON object, each key in it once."
+        ) from None
     if not isinstance(found, dict):
         raise RefusalError(400, "invalid_request", f"{called} is not a JSON object. Send one.")
     return found
@@ -123,6 +125,14 @@ def _counted(written: str, name: str) -> int:
 
 def _has_controls(value: str) -> bool:
     return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What one parser takes for one thing and another for something else is refused (RFC 8259 section 4)."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -59,7 +59,18 @@ async def test_a_key_in_a_browser_is_refused(serve: Any, method: str, path: str)
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"7", b"\xff", _CONTEXT % b"NaN", _CONTEXT % b'"\\ud800"', b"[" * 100_000, b'{"a":' * 50_000],
+    [
+        b"",
+        b"{",
+        b'{"type": "a", "type": "b"}',
+        b"[]",
+        b"7",
+        b"\xff",
+        _CONTEXT % b"NaN",
+        _CONTEXT % b'"\\ud800"',
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+    ],
 )
 async def test_a_body_that_is_no_json_object_is_refused(serve: Any, body: bytes) -> None:
     async with serve() as house, httpx2.AsyncClient(base_url=house.base_url) as http:
