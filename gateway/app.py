@@ -230,22 +230,21 @@ async def serving(
     the settings let people in. With `handle_signals`, SIGINT and SIGTERM end `stopped()`.
     """
     from gateway.entry import Entry, entry_of
-    from gateway.people_entry import base_url_of
-    from gateway.safe_settings import check, is_open, signs_in
+    from gateway.people_entry import base_url_of, check_sign_in, say_who_cannot_connect
+    from gateway.safe_settings import check, is_open
     from gateway.web_app import bind, serve_until_left, team_app
 
     if authenticator is None:
         check(settings)
-        if settings.access.builtin and browser is None and not signs_in(settings.access):
-            raise SettingsError(
-                "[access] builtin lets programs in for people who sign in here, and nobody can. Set login_issuer to "
-                "your identity provider, or local_accounts = true."
-            )
+        if browser is None:
+            check_sign_in(settings.access)
     for_a_team = authenticator is not None or is_open(settings.access)
     gateway = build(settings, authenticator=authenticator, clock=clock, for_a_team=for_a_team)
     gateway.accounts.keep_up = True
     async with listening(gateway):
         gateway.load(toolkits)
+        if authenticator is None and browser is None:
+            say_who_cannot_connect(settings.access, gateway.registry.tools())
         with bind(settings.server.host, settings.server.port) as listener:
             host, port = listener.getsockname()[:2]
             gateway.base_url = base_url_of(replace(settings.server, host=host), port)

@@ -5,13 +5,18 @@ Wiring only. Below: `gateway.access`, settings. Above: `gateway.entry`, the comm
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.audit import AuditLog
 from gateway.clock import Clock
-from gateway.safe_settings import signs_in
+from gateway.errors import SettingsError
+from gateway.safe_settings import is_open, signs_in
 from gateway.settings import AccessSettings, Server
+from gateway.toolkit.tool import Tool
+from gateway.types import CredentialKind
 
 if TYPE_CHECKING:
     from gateway.access.company_login import CompanyLogin
@@ -24,10 +29,41 @@ if TYPE_CHECKING:
     from gateway.vault.vault import Vault
 
 
+log = logging.getLogger(__name__)
+
+_PERSONAL = (CredentialKind.OAUTH2, CredentialKind.API_KEY, CredentialKind.BASIC)
+
+
 def base_url_of(server: Server, port: int | None = None) -> str:
     """Where people reach the gateway: by the settings, or at the port that it was given."""
     host = f"[{server.host}]" if ":" in server.host else server.host
     return (server.public_url or f"http://{host}:{port or server.port}").rstrip("/")
+
+
+def check_sign_in(access: AccessSettings) -> None:
+    """SettingsError where programs are to be let in by people who cannot sign in."""
+    if access.builtin and not signs_in(access):
+        raise SettingsError(
+            "[access] builtin lets programs in for people who sign in here, and nobody can. Set login_issuer to your "
+            "identity provider, or local_accounts = true."
+        )
+
+
+def say_who_cannot_connect(access: AccessSettings, tools: Iterable[Tool]) -> None:
+    """Say in the log which tools are of little use, because nobody can come to the page where one connects accounts.
+
+    The users of ATP apps can: they come by the app's link. So it is no reason not to start.
+    """
+    if not is_open(access) or signs_in(access):
+        return
+    names = [tool.name for tool in tools if tool.requirement and tool.requirement.kind in _PERSONAL]
+    if names:
+        log.warning(
+            "%d tools need people's own accounts, such as %s, and nobody can sign in at the browser to connect one. "
+            "Set [access] login_issuer, or local_accounts = true.",
+            len(names),
+            min(names),
+        )
 
 
 def sign_in_of(access: AccessSettings, accounts: Accounts, audit: AuditLog, base_url: str) -> SignIn | None:

@@ -73,7 +73,9 @@ def _rights(function: Command) -> Command:
 @click.argument("name")
 @click.option("--tenant", default="default", show_default=True, help="Whose people and connections it is for.")
 @click.option("--subject", help="For a person: whom the key speaks for, as tokens name them in `sub`.")
-@click.option("--issuer", help="For a person: who vouches for the subject. Default: [access] issuer, or public_url.")
+@click.option(
+    "--issuer", help="For a person: who vouches for the subject. Default: [access] issuer, login_issuer, or public_url."
+)
 @click.option(
     "--group", "groups", multiple=True, metavar="NAME", help="For a person: is in this group. May be repeated."
 )
@@ -273,7 +275,8 @@ def _owner(
     """Whom a person's key speaks for. Without an issuer, the one that the same person has when they log in."""
     if not (subject or issuer or groups):
         return None
-    issuer = issuer or settings.access.issuer or (settings.server.public_url or "").rstrip("/")
+    access, public_url = settings.access, (settings.server.public_url or "").rstrip("/")
+    issuer = issuer or access.issuer or access.login_issuer or public_url
     if not issuer:
         raise click.UsageError(
             "Say who vouches for the subject: --issuer, or set [access] issuer or [server] public_url."

@@ -133,18 +133,23 @@ def enable(person: str, config: Path | None) -> None:
 
 async def _set_disabled(directory: Directory, called: str, *, disabled: bool) -> str:
     """The person of that name, and the account kept here that they may not have signed in with yet."""
-    accounts = [each for each in await directory.accounts.list_all() if called.lower() in (each.id, each.email)]
-    for account in accounts:
-        await directory.accounts.set_disabled(account.id, disabled=disabled)
+    accounts, person = await directory.accounts.list_all(), None
     try:
         person = await directory.people.called(called)
+        theirs = [account for account in accounts if account.id == person.principal.subject]
     except AccountError:
-        if not accounts:
+        theirs = [account for account in accounts if called.lower() in (account.id, account.email)]
+        if not theirs:
             raise
-        return accounts[0].email
-    change = directory.people.disable if disabled else directory.people.enable
-    await change(person, by=local_principal())
-    return person.called
+    for account in theirs:
+        await directory.accounts.set_disabled(account.id, disabled=disabled)
+    if person is not None:
+        change = directory.people.disable if disabled else directory.people.enable
+        await change(person, by=local_principal())
+        return person.called
+    action = "account.disabled" if disabled else "account.enabled"
+    directory.audit.record(local_principal(), action, "done", account=theirs[0].email, reference=theirs[0].id)
+    return theirs[0].email
 
 
 def _entry(person: Person) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Household:
     sessions: Sessions
     sign_in: SignIn
     seconds: list[float]
+    vault: Vault
 
     async def member(self, email: str = "ada@example.com", password: Secret = GOOD) -> LocalAccount:
         """An account whose invitation was accepted."""
@@ -60,5 +61,5 @@ async def household(store: Store) -> AsyncIterator[Household]:
     people = People(store, audit, clock, OURS)
     sessions = Sessions(store.sessions, clock, "atp-session", timer=lambda: seconds[0])
     sign_in = SignIn(sessions, people, Tickets(b"key", clock), None, accounts)
-    yield Household(store, clock, audit, accounts, people, sessions, sign_in, seconds)
+    yield Household(store, clock, audit, accounts, people, sessions, sign_in, seconds, vault)
     await audit.close()

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 
-from gateway.access.local_accounts import INVITED_FOR
-from gateway.access.throttle import FREE_FOR_ACCOUNT, FREE_FROM_ADDRESS, LONGEST_PAUSE
+from gateway.access.local_accounts import INVITED_FOR, LocalAccounts
+from gateway.access.passwords import Passwords
+from gateway.access.throttle import FREE_FOR_ACCOUNT, FREE_FROM_ADDRESS, LONGEST_PAUSE, Throttle
 from gateway.access.totp import STEP, code_at, new_totp_secret, step_at
 from gateway.errors import AccountError, FieldError, InvitationError, TooManySignInsError
 from gateway.people_types import LocalAccount
 from gateway.secret import Secret
 from gateway.store.store import Store
-from tests.access.household import GOOD, HOME, Household, household
+from tests.access.household import GOOD, HOME, OURS, Household, household
 
 WRONG = Secret("not the password at all")
 
@@ -123,6 +125,39 @@ async def test_no_account_an_unaccepted_a_disabled_one_and_a_wrong_password_look
         ("ada@example.com", Secret("\ud800" * 20)),
     ]:
         assert await house.accounts.by_password(email, password, HOME) is None
+
+
+class Counting(PasswordHasher):
+    """How many passwords were checked, and by which hash's cost."""
+
+    checked: list[str]
+
+    def verify(self, kept: str | bytes, typed: str | bytes) -> bool:
+        self.checked.append(str(kept).split("$")[3])
+        return super().verify(kept, typed)
+
+
+@pytest.mark.parametrize("email", ["known@example.com", "invited@example.com", "unknown@example.com"])
+async def test_an_account_that_does_not_exist_costs_as_much_to_try_as_one_that_does(
+    house: Household, email: str
+) -> None:
+    """A hash is checked in each case, and of the same cost: nothing else takes time that could be told."""
+    await house.member("known@example.com")
+    await house.accounts.invite("invited@example.com")
+    hasher = Counting(time_cost=1, memory_cost=64, parallelism=1)
+    hasher.checked = []
+    accounts = LocalAccounts(
+        house.store.accounts,
+        Passwords(hasher),
+        Throttle(house.store.throttles, house.clock),
+        house.vault,
+        house.clock,
+        issuer=OURS,
+    )
+
+    assert await accounts.by_password(email, WRONG, HOME) is None
+
+    assert hasher.checked == ["m=64,t=1,p=1"]
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com"])

@@ -42,6 +42,7 @@ _ACTIONS = {
     "grant.revoked": "The program's access ended",
     "grant.reused": "The program's access ended: a used token came back",
     "person.signed_in": "Signed in here",
+    "account.invited": "Invited to an account",
     "key.created": "API key made",
     "key.changed": "API key changed",
     "key.revoked": "API key revoked",

@@ -122,15 +122,17 @@ class SignInPages:
         if local is None:
             return NOT_FOUND.answer(request)
         next_path, email, password = path_of_ours(form.get("next")), _text(form, "email"), _text(form, "password")
+        again = _is_again(form.get("prompt"))
         try:
             account = await local.by_password(email, Secret(password[:LONGEST_PASSWORD]), _address(request))
             if account is None:
-                return self._ask(request, next_path, trouble=_DO_NOT_FIT, status=403, email=email)
+                return self._ask(request, next_path, again=again, trouble=_DO_NOT_FIT, status=403, email=email)
             if account.sealed is None:
                 session = await self._sign_in.arrive(local.arrival(account), self._entrance.former(request))
                 return self._entrance.signed_in(request, session, next_path)
         except SignInError as error:
-            return _later(error, self._ask(request, next_path, trouble=error.message, status=wire(error).http))
+            page = self._ask(request, next_path, again=again, trouble=error.message, status=wire(error).http)
+            return _later(error, page)
         response = redirect(request, f"/login/code?{urlencode({'next': next_path})}")
         ticket = self._sign_in.second_step(account)
         self._entrance.cookies.put(response, _SECOND, ticket, int(CODE_WITHIN.total_seconds()))
