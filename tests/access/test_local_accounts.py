@@ -23,7 +23,17 @@ WRONG = Secret("not the password at all")
 
 
 @pytest.fixture
-async def house(store: Store) -> AsyncIterator[Household]:
+async def house(sqlite_url: str) -> AsyncIterator[Household]:
+    """On SQLite alone, for what has nothing to do with the database."""
+    store = await Store.open(sqlite_url)
+    async with household(store) as made:
+        yield made
+    await store.close()
+
+
+@pytest.fixture
+async def both(store: Store) -> AsyncIterator[Household]:
+    """On SQLite, and on PostgreSQL."""
     async with household(store) as made:
         yield made
 
@@ -35,10 +45,10 @@ async def with_totp(house: Household) -> tuple[LocalAccount, str]:
     return account, secret
 
 
-async def test_an_invited_person_sets_a_password_and_signs_in_with_it(house: Household) -> None:
-    account = await house.member("Ada@Example.com")
+async def test_an_invited_person_sets_a_password_and_signs_in_with_it(both: Household) -> None:
+    account = await both.member("Ada@Example.com")
 
-    found = await house.accounts.by_password(" ADA@example.com", GOOD, HOME)
+    found = await both.accounts.by_password(" ADA@example.com", GOOD, HOME)
 
     assert found is not None
     assert found.id == account.id
@@ -46,15 +56,15 @@ async def test_an_invited_person_sets_a_password_and_signs_in_with_it(house: Hou
     assert found.password_hash.startswith("$argon2id$")
 
 
-async def test_an_invitation_works_once(house: Household) -> None:
-    code = (await house.accounts.invite("ada@example.com")).code.reveal()
-    attempts = [house.accounts.accept(code, Secret(f"four plain words {n}")) for n in range(4)]
+async def test_an_invitation_works_once(both: Household) -> None:
+    code = (await both.accounts.invite("ada@example.com")).code.reveal()
+    attempts = [both.accounts.accept(code, Secret(f"four plain words {n}")) for n in range(4)]
 
     ended = await asyncio.gather(*attempts, return_exceptions=True)
 
     assert [isinstance(each, InvitationError) for each in ended].count(True) == 3
     with pytest.raises(InvitationError):
-        await house.accounts.invited(code)
+        await both.accounts.invited(code)
 
 
 async def test_an_invitation_ends_after_a_week(house: Household) -> None:
@@ -68,15 +78,15 @@ async def test_an_invitation_ends_after_a_week(house: Household) -> None:
         await house.accounts.accept(code, GOOD)
 
 
-async def test_a_new_invitation_takes_the_former_ones_place(house: Household) -> None:
-    former = (await house.accounts.invite("ada@example.com")).code.reveal()
+async def test_a_new_invitation_takes_the_former_ones_place(both: Household) -> None:
+    former = (await both.accounts.invite("ada@example.com")).code.reveal()
 
-    again = await house.accounts.invite("ada@example.com")
+    again = await both.accounts.invite("ada@example.com")
 
     assert not again.is_new
     with pytest.raises(InvitationError):
-        await house.accounts.invited(former)
-    assert (await house.accounts.invited(again.code.reveal())).id == again.account.id
+        await both.accounts.invited(former)
+    assert (await both.accounts.invited(again.code.reveal())).id == again.account.id
 
 
 @pytest.mark.parametrize("code", ["", "x", "../..", "\ud800", "x" * 5000])
@@ -180,16 +190,16 @@ async def test_guessing_at_an_account_costs_more_and_more_time_whether_there_is_
     assert waits[-1] == LONGEST_PAUSE.total_seconds()
 
 
-async def test_who_waited_and_gets_it_right_begins_anew(house: Household) -> None:
-    await house.member()
+async def test_who_waited_and_gets_it_right_begins_anew(both: Household) -> None:
+    await both.member()
     for _ in range(FREE_FOR_ACCOUNT):
-        await house.accounts.by_password("ada@example.com", WRONG, HOME)
-    house.clock.advance(timedelta(seconds=30))
+        await both.accounts.by_password("ada@example.com", WRONG, HOME)
+    both.clock.advance(timedelta(seconds=30))
 
-    assert await house.accounts.by_password("ada@example.com", GOOD, HOME)
+    assert await both.accounts.by_password("ada@example.com", GOOD, HOME)
 
     for _ in range(FREE_FOR_ACCOUNT):
-        assert await house.accounts.by_password("ada@example.com", WRONG, HOME) is None
+        assert await both.accounts.by_password("ada@example.com", WRONG, HOME) is None
 
 
 async def test_guessing_at_many_accounts_from_one_network_is_slowed_down_too(house: Household) -> None:
@@ -208,9 +218,9 @@ async def test_an_office_behind_one_address_can_sign_in_all_day(house: Household
         assert await house.accounts.by_password("ada@example.com", GOOD, HOME)
 
 
-async def test_a_hundred_guesses_at_the_same_moment_are_not_one(house: Household) -> None:
-    await house.member()
-    guesses = [house.accounts.by_password("ada@example.com", WRONG, f"198.51.100.{n}") for n in range(20)]
+async def test_a_hundred_guesses_at_the_same_moment_are_not_one(both: Household) -> None:
+    await both.member()
+    guesses = [both.accounts.by_password("ada@example.com", WRONG, f"198.51.100.{n}") for n in range(20)]
 
     ended = await asyncio.gather(*guesses, return_exceptions=True)
 
@@ -230,11 +240,11 @@ async def test_a_code_works_once(house: Household) -> None:
     assert await house.accounts.by_code(account.id, code_at(secret, step_at(house.clock.now())), HOME)
 
 
-async def test_a_code_that_two_use_at_the_same_moment_lets_one_in(house: Household) -> None:
-    account, secret = await with_totp(house)
-    code = code_at(secret, step_at(house.clock.now()))
+async def test_a_code_that_two_use_at_the_same_moment_lets_one_in(both: Household) -> None:
+    account, secret = await with_totp(both)
+    code = code_at(secret, step_at(both.clock.now()))
 
-    found = await asyncio.gather(*(house.accounts.by_code(account.id, code, HOME) for _ in range(4)))
+    found = await asyncio.gather(*(both.accounts.by_code(account.id, code, HOME) for _ in range(4)))
 
     assert len([each for each in found if each]) == 1
 
@@ -267,19 +277,19 @@ async def test_the_second_factor_is_sealed_and_one_cannot_put_another_in_its_pla
     assert await house.accounts.by_code(account.id, code_at(secret, step_at(house.clock.now())), HOME)
 
 
-async def test_a_recovery_sets_a_new_password_without_the_lost_phone_and_ends_what_was_open(house: Household) -> None:
-    account, _ = await with_totp(house)
-    old = await house.sign_in.arrive(house.accounts.arrival(account), None)
-    invited = await house.accounts.invite(account.email)
+async def test_a_recovery_sets_a_new_password_without_the_lost_phone_and_ends_what_was_open(both: Household) -> None:
+    account, _ = await with_totp(both)
+    old = await both.sign_in.arrive(both.accounts.arrival(account), None)
+    invited = await both.accounts.invite(account.email)
 
-    recovered = await house.accounts.accept(invited.code.reveal(), Secret("another four plain words"))
-    fresh = await house.sign_in.arrive_anew(house.accounts.arrival(recovered), None)
+    recovered = await both.accounts.accept(invited.code.reveal(), Secret("another four plain words"))
+    fresh = await both.sign_in.arrive_anew(both.accounts.arrival(recovered), None)
 
     assert recovered.sealed is None
-    assert await house.sessions.find(old) is None
-    assert await house.sessions.find(fresh) is not None
-    assert await house.accounts.by_password(account.email, GOOD, HOME) is None
-    assert await house.accounts.by_password(account.email, Secret("another four plain words"), HOME)
+    assert await both.sessions.find(old) is None
+    assert await both.sessions.find(fresh) is not None
+    assert await both.accounts.by_password(account.email, GOOD, HOME) is None
+    assert await both.accounts.by_password(account.email, Secret("another four plain words"), HOME)
 
 
 async def test_nothing_that_is_kept_prints_a_secret(house: Household) -> None:

@@ -22,15 +22,25 @@ BOB = Arrival(Principal(COMPANY, "bob"), "Bob", "bob@example.com", "company")
 
 
 @pytest.fixture
-async def house(store: Store) -> AsyncIterator[Household]:
+async def house(sqlite_url: str) -> AsyncIterator[Household]:
+    """On SQLite alone, for what has nothing to do with the database."""
+    store = await Store.open(sqlite_url)
+    async with household(store) as made:
+        yield made
+    await store.close()
+
+
+@pytest.fixture
+async def both(store: Store) -> AsyncIterator[Household]:
+    """On SQLite, and on PostgreSQL."""
     async with household(store) as made:
         yield made
 
 
-async def test_a_session_is_its_persons_with_the_groups_that_the_sign_in_told(house: Household) -> None:
-    text = await house.sign_in.arrive(ADA, None)
+async def test_a_session_is_its_persons_with_the_groups_that_the_sign_in_told(both: Household) -> None:
+    text = await both.sign_in.arrive(ADA, None)
 
-    access = await house.sessions.browser({"cookie": f"theme=dark; atp-session={text.reveal()}"})
+    access = await both.sessions.browser({"cookie": f"theme=dark; atp-session={text.reveal()}"})
 
     assert access is not None
     assert (access.principal, access.kind, access.name) == (ADA.principal, AccessKind.SESSION, "Ada Lovelace")
@@ -105,21 +115,21 @@ async def test_who_signs_out_is_nobody_at_once(house: Household) -> None:
     assert await house.sessions.find(text) is None
 
 
-async def test_a_disabled_person_loses_their_sessions_within_seconds_and_gets_no_new_one(house: Household) -> None:
-    text, bobs = [await house.sign_in.arrive(who, None) for who in (ADA, BOB)]
-    assert await house.sessions.find(text) is not None
-    ada = await house.people.called("ada@example.com")
+async def test_a_disabled_person_loses_their_sessions_within_seconds_and_gets_no_new_one(both: Household) -> None:
+    text, bobs = [await both.sign_in.arrive(who, None) for who in (ADA, BOB)]
+    assert await both.sessions.find(text) is not None
+    ada = await both.people.called("ada@example.com")
 
-    assert await house.people.disable(ada, by=BOB.principal)
+    assert await both.people.disable(ada, by=BOB.principal)
 
-    house.seconds[0] += KEPT_FOR  # another process may have looked just before
-    assert await house.sessions.find(text) is None
-    assert await house.sessions.find(bobs) is not None
+    both.seconds[0] += KEPT_FOR  # another process may have looked just before
+    assert await both.sessions.find(text) is None
+    assert await both.sessions.find(bobs) is not None
     with pytest.raises(SignInError, match="any more"):
-        await house.sign_in.arrive(ADA, None)
-    assert await house.people.enable(ada, by=BOB.principal)
-    assert await house.sessions.find(await house.sign_in.arrive(ADA, None)) is not None
-    assert await house.sessions.find(text) is None
+        await both.sign_in.arrive(ADA, None)
+    assert await both.people.enable(ada, by=BOB.principal)
+    assert await both.sessions.find(await both.sign_in.arrive(ADA, None)) is not None
+    assert await both.sessions.find(text) is None
 
 
 @pytest.mark.parametrize("issuer", ["local", "app:shop", "app:", "https://gateway.example"])
@@ -135,10 +145,10 @@ async def test_a_local_account_is_vouched_for_by_us_alone(house: Household) -> N
         await house.sign_in.arrive(Arrival(Principal(COMPANY, "ada"), None, None, "local"), None)
 
 
-async def test_what_ended_long_ago_is_deleted(house: Household) -> None:
-    text = await house.sign_in.arrive(ADA, None)
-    house.clock.advance(LONGEST + timedelta(days=31))
+async def test_what_ended_long_ago_is_deleted(both: Household) -> None:
+    text = await both.sign_in.arrive(ADA, None)
+    both.clock.advance(LONGEST + timedelta(days=31))
 
-    await prune(house.store, house.clock)
+    await prune(both.store, both.clock)
 
-    assert await house.store.sessions.find(hashlib.sha256(text.reveal().encode()).hexdigest()) is None
+    assert await both.store.sessions.find(hashlib.sha256(text.reveal().encode()).hexdigest()) is None
