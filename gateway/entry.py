@@ -6,7 +6,7 @@ Wiring only; beside `gateway.app` and `gateway.web_app`, which use it. The setti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from gateway.access.presets import PRESETS, Preset
 from gateway.access.programs import Browser, Programs, Way, nobody
 from gateway.access.scopes import DESTRUCTIVE, EVERY, TOOLS
 from gateway.access.signed_tokens import SignedTokens
-from gateway.access.standing import Standing
+from gateway.access.standing import FindPerson, Standing
 from gateway.audit import AuditLog
 from gateway.deferred import Accounts
 from gateway.oauth.http import get_json, post_form
@@ -117,9 +117,18 @@ def _own(access: AccessSettings, accounts: Accounts, audit: AuditLog, base_url: 
         vault=accounts.vault,
         audit=audit,
         clock=accounts.clock,
+        present=partial(_present, accounts.store.people.find),
     )
     accounts.upkeep.add("authorization", server.prune)
     return server
+
+
+async def _present(find: FindPerson, person: Principal) -> Principal | None:
+    """The person with the groups of their last sign-in; None where they may not come in any more."""
+    found = await find(person)
+    if found is None:
+        return person
+    return None if found.disabled_at else replace(person, groups=found.groups)
 
 
 def _tokens(access: AccessSettings, issuer: Issuer, accounts: Accounts, base_url: str) -> list[Way]:

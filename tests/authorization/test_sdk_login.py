@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from gateway import app
 from gateway.authorization.document_fetch import DocumentFetch
 from gateway.entry import entry_of
+from gateway.people_types import Person
 from gateway.settings import load_settings
 from gateway.store.store import Store
 from gateway.web_app import bind, serve_until_left, team_app
 from tests.authorization.house import query_of
-from tests.surfaces.authorization.site import by_cookie, decide
+from tests.surfaces.authorization.site import by_cookie, decide, person
 
 CALLBACK = "http://localhost:41999/callback"
 SECRET = "a secret of the operator's, with % and + in it, long enough"
@@ -287,3 +289,22 @@ async def test_a_token_whose_grant_was_ended_lets_nobody_in(served: Served) -> N
 
     assert answer.status_code == 401
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+async def test_a_person_who_was_disabled_is_cut_off_and_their_host_gets_no_fresh_token(served: Served) -> None:
+    host = Host(served, person="dora")
+    provider = host.provider()
+    await host.call(provider)
+    now = datetime.now(UTC)
+    dora = Person("p1", person("dora"), None, None, frozenset(), now)
+    await served.store.people.put(dora)
+    await served.store.people.set_disabled((await served.store.people.list_all())[0].id, now)
+
+    assert host.tokens
+    assert host.client
+    async with httpx2.AsyncClient(base_url=served.url, trust_env=False) as program:
+        form = {"grant_type": "refresh_token", "refresh_token": host.tokens.refresh_token or ""}
+        form |= {"client_id": host.client.client_id, "client_secret": host.client.client_secret or ""}
+        answer = await program.post("/token", data=form)
+
+    assert answer.json()["error"] == "invalid_grant"

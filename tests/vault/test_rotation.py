@@ -303,7 +303,7 @@ async def test_no_call_and_no_refresh_fails_while_the_keys_turn(
     checked = await rotation_of(store, vault_of(new), clock).verify()
 
     assert checked.broken == []
-    assert sum(checked.opened.values()) == rows + 16
+    assert sum(checked.opened.values()) == rows + 21
     assert waits
     assert refreshed
     waits.sort()
