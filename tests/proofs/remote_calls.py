@@ -50,12 +50,12 @@ class Callers:
         """Caller `number`, an MCP host or an app."""
         async with httpx2.AsyncClient(base_url=self.base_url, trust_env=False, timeout=HANGS) as http:
             while not self.is_over:
-                await self.call(http if number % 2 else None)
+                (seconds,) = self.chance.choices([0.0, 0.05, 0.5, DEADLINE + 1], [60, 30, 8, 2])
+                await self.call(http if number % 2 else None, seconds)
 
-    async def call(self, http: httpx2.AsyncClient | None) -> Ended:
-        """One call, and how it ended."""
+    async def call(self, http: httpx2.AsyncClient | None, seconds: float = 0.0) -> Ended:
+        """One call that keeps its worker so many seconds busy, and how it ended."""
         call_id, loop = secrets.token_hex(8), asyncio.get_running_loop()
-        seconds = self.chance.choices([0.0, 0.05, 0.5, DEADLINE + 1], [60, 30, 8, 2])[0]
         arguments = {"call_id": call_id, "seconds": seconds}
         asking = self._by_app(http, arguments) if http else self._by_host(arguments)
         task = self._calling[call_id] = asyncio.create_task(asking)

@@ -124,7 +124,7 @@ async def test_each_call_has_one_end_in_time_and_is_run_at_most_once(nemesis: Ne
     async with asyncio.timeout(2 * HANGS):
         await asyncio.gather(*calling)
     await until_all_work(nemesis)
-    healed = [await calm_call(callers) for _ in range(nemesis.herd.size)]
+    healed = [await callers.call(None) for _ in range(nemesis.herd.size)]
     await nemesis.herd.end()
 
     ends = Counter(each.how for each in callers.ended)
@@ -135,11 +135,6 @@ async def test_each_call_has_one_end_in_time_and_is_run_at_most_once(nemesis: Ne
     assert_run_as_told(callers.ended, nemesis.herd.runs())
     assert latest < (1 if full else 5)
     assert not full or min(ends[how] for how in ("value", "unknown", "hung up")) > 0
-
-
-async def calm_call(callers: Callers) -> Ended:
-    """Once all is well again, it goes as if nothing had been."""
-    return await callers.call(None)
 
 
 def assert_run_as_told(ended: list[Ended], runs: Counter[str]) -> None:
