@@ -53,6 +53,7 @@ conformance: $(OURS) $(THEIRS)
 
 benchmarks: $(OURS)
 	$(BIN)/python benchmarks/calls.py $(ARGS)
+	$(BIN)/python benchmarks/atp.py
 	$(BIN)/python benchmarks/startup.py
 
 catalogue: $(OURS)
