@@ -1,10 +1,11 @@
-"""The heart: Call -> Outcome, in five steps on one screen.
+"""The heart: Call -> Outcome, in six steps on one screen.
 
     1 which tool?    registry
     2 may they?      rates, policy
     3 whose token?   credentials (the broker)
-    4 on record?     audit: no record, no token
-    5 run it         the tool, with the credential injected; once more if its token died in the middle
+    4 do they want?  approval, where a rule has the person asked
+    5 on record?     audit: no record, no token
+    6 run it         the tool, with the credential injected; once more if its token died in the middle
 
 and its end goes on record, however it ended.
 
@@ -18,16 +19,17 @@ from __future__ import annotations
 
 from gateway.access.policy import Policy
 from gateway.access.rates import Rates
+from gateway.approval import Approvals
 from gateway.attempt import Attempts, Terms
 from gateway.audit import AuditLog, CallRecord
 from gateway.credentials import Credentials
-from gateway.errors import GatewayError, InvalidArgumentsError, ReservedArgumentError, UnknownToolError
+from gateway.errors import DeclinedError, GatewayError, InvalidArgumentsError, ReservedArgumentError, UnknownToolError
 from gateway.second_try import SecondTry
 from gateway.toolkit.account_argument import account_taken_out
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.result import RESULT_LIMIT
 from gateway.toolkit.tool import RESERVED_ARGUMENTS, Tool
-from gateway.types import Call, Failed, NeedsConnection, Outcome
+from gateway.types import Call, Credential, Failed, Outcome, Requirement
 
 
 class Executor:
@@ -48,6 +50,7 @@ class Executor:
         self._credentials = credentials
         self._audit = audit
         self._rates = rates
+        self._approvals = Approvals(audit)
         self._attempts = Attempts(audit, result_limit)
         self._second_try = SecondTry(self._attempts, credentials, audit)
 
@@ -81,15 +84,27 @@ class Executor:
 
     async def _run(self, call: Call, tool: Tool, record: CallRecord) -> Outcome:
         if tool.requirement is None:
+            if self._policy.must_ask(call.principal, tool) and (refusal := await self._approvals.refusal(call)):
+                return refusal
             return (await self._attempts.run(call, tool, Terms(call.channel, tool.timeout))).end()
-        found = await self._credentials.credential(call, tool.requirement)
-        if isinstance(found, NeedsConnection):
-            return found
-        if isinstance(found, GatewayError):
-            return Failed(found)
+        found = await self._credential(call, tool, tool.requirement)
+        if not isinstance(found, Credential):
+            return Failed(found) if isinstance(found, GatewayError) else found
         if unrecorded := await record.begin(found):
             return Failed(unrecorded)
         return await self._second_try.run(call, tool, tool.requirement, found)
+
+    async def _credential(self, call: Call, tool: Tool, need: Requirement) -> Credential | Outcome | GatewayError:
+        """What the tool is given; where a rule has the person asked, once they have said yes to it."""
+        found = await self._credentials.credential(call, need)
+        if not isinstance(found, Credential) or not self._policy.must_ask(call.principal, tool):
+            return found
+        if refusal := await self._approvals.refusal(call, found):
+            return refusal
+        again = await self._credentials.credential(call, need)  # people take their time: the token may have ended
+        if isinstance(again, Credential) and again.connection_id != found.connection_id:
+            return DeclinedError("The account to act with is no longer the one that the person was shown. Call again.")
+        return again
 
 
 def _problem(call: Call, tool: Tool) -> GatewayError | None:

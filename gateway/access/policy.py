@@ -32,6 +32,10 @@ class Policy(Protocol):
         """None, or the refusal with its reason."""
         ...
 
+    def must_ask(self, principal: Principal, tool: Tool) -> bool:
+        """Whether each call that they may make needs their yes."""
+        ...
+
 
 class OnePersonPolicy:
     """One person, their own machine: they see and call everything, but what another tenant's toolkit brought."""
@@ -41,6 +45,9 @@ class OnePersonPolicy:
 
     def may_call(self, principal: Principal, tool: Tool) -> NotAllowedError | None:
         return None
+
+    def must_ask(self, principal: Principal, tool: Tool) -> bool:
+        return False
 
 
 class TeamPolicy:
@@ -65,6 +72,10 @@ class TeamPolicy:
         if rule is not None and rule.may == CALL:
             return None
         return NotAllowedError(f"You may not call {tool.name}. Whoever runs this gateway can allow it, by its rules.")
+
+    def must_ask(self, principal: Principal, tool: Tool) -> bool:
+        rule = self._decide(principal, tool)
+        return rule is not None and rule.approve
 
     def _decide(self, principal: Principal, tool: Tool) -> Rule | None:
         if tool.tenant is not None and tool.tenant != principal.tenant:

@@ -38,6 +38,7 @@ class Rule:
 
     `apps` are names of ATP apps: it fits an app and everybody it vouches for. `toolkits` and `tools` are names, or how
     names begin and a `*`. `annotations` are what a tool says about itself. `may` is call, see or nothing.
+    `approve`: the person is asked before each call.
     """
 
     groups: tuple[str, ...] | None = None
@@ -48,6 +49,7 @@ class Rule:
     tools: tuple[str, ...] | None = None
     annotations: tuple[str, ...] | None = None
     may: str = CALL
+    approve: bool = False
 
     def fits_person(self, person: Principal) -> bool:
         return (
@@ -132,6 +134,10 @@ def _check_known(number: int, line: str, words: Iterable[str], known: Sequence[s
 
 
 def _check_sense(number: int, rule: Rule) -> None:
+    if rule.approve and rule.may != CALL:
+        raise _wrong(
+            number, f'asks people to approve calls, and lets them make none: may = "{rule.may}". Leave one of them out'
+        )
     for line in ("groups", "people"):
         if rule.apps is not None and getattr(rule, line) is not None:
             raise _wrong(
@@ -182,4 +188,5 @@ def in_words(rule: Rule) -> str:
     """The rule as one line, for people."""
     said: Mapping[str, object] = {field.name: getattr(rule, field.name) for field in fields(rule)}
     lines = [f"{name} {', '.join(words)}" for name, words in said.items() if isinstance(words, tuple)]
-    return f"{'; '.join(lines) or 'everybody, everything'}: may {rule.may}"
+    after = ", once the person has approved it" if rule.approve else ""
+    return f"{'; '.join(lines) or 'everybody, everything'}: may {rule.may}{after}"

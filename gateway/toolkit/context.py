@@ -25,6 +25,9 @@ from gateway.errors import CapabilityMissingError
 
 T = TypeVar("T")
 
+OURS = "atp-gateway/"
+"""How the keys begin of questions that the gateway itself asks."""
+
 Level = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
 Capability = Literal["form", "url", "sampling", "roots"]
 

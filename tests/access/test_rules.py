@@ -127,6 +127,7 @@ def test_what_is_remembered_is_bounded():
         ([Rule(tools=("find", ""))], "rule 1 has an empty name in tools. Write it out"),
         ([ALL, Rule(tools=("a*b",))], r"rule 2 has 'a\*b' in tools, and a \* may stand only at the end of a name"),
         ([Rule(groups=("sal*",))], r"a \* may stand only in toolkits and tools"),
+        ([Rule(may="see", approve=True)], 'asks people to approve calls, and lets them make none: may = "see"'),
         ([Rule(may="run")], r"rule 1 has 'run' in may, where there are call, see, nothing\."),
         ([Rule(annotations=("readonly",))], r"'readonly' in annotations.*Did you mean read_only\?$"),
         ([Rule(apps=("notes",), groups=("sales",))], "both apps and groups, and no app's user fits groups"),

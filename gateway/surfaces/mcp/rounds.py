@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.surfaces.mcp.questions import fingerprint, to_wire
-from gateway.toolkit.context import Ask
+from gateway.toolkit.context import OURS, Ask
 from gateway.types import NeedsConnection
 
 CONNECT = "connect"
@@ -38,12 +38,12 @@ class Round:
         """What the host said to the question with this key and fingerprint, now or earlier; None if nothing.
 
         A host that knows a tool may answer ahead, without any state. Once there is one, only what was asked counts,
-        and only while the question is still the same.
+        and only while the question is still the same. The gateway's own questions are never answered ahead.
         """
         if key in self.answers:
             asked, response = self.answers[key]
             return response if asked == mark else None
-        if self.sealed and self.asked.get(key) != mark:
+        if (self.sealed or key.startswith(OURS)) and self.asked.get(key) != mark:
             return None
         return self.responses.get(key)
 

@@ -15,6 +15,7 @@ Look = Literal["well", "waiting", "badly"]
 _ACTIONS = {
     "tool.called": "Tool called",
     "tool.begun": "Tool called",
+    "tool.approval": "Asked whether a tool may run",
     "token.refused": "Token refused by the provider",
     "scope.missing": "Permission missing at the provider",
     "output.redacted": "Token removed from a result",
@@ -72,7 +73,10 @@ _OUTCOMES = {
     "unknown_outcome": "not known whether it was done",
     "invalid_result": "the tool's answer was not usable",
     "capability_missing": "the program could not do what the tool needs",
+    "approved": "approved",
     "declined": "declined",
+    "dismissed": "not answered",
+    "cannot_ask": "the program could not ask",
     "cancelled": "cancelled",
     "needs_connection": "waited for an account to be connected",
     "needs_input": "asked a question",

@@ -108,6 +108,9 @@ class NamedPolicy:
     def may_call(self, principal: Principal, tool: Tool) -> NotAllowedError | None:
         return NotAllowedError("You may not call this tool.") if tool.name.startswith("forbidden") else None
 
+    def must_ask(self, principal: Principal, tool: Tool) -> bool:
+        return False
+
 
 class Edge:
     """Stands for the edge: whoever says `Bearer NAME` is that person, `Bearer NAME/CLIENT` through that client.
