@@ -227,6 +227,9 @@ def test_hostile_frames_end_one_connection_at_most(half: str, hostage: Gateway, 
         @hostile(SOCKETS[half])
         @given(frames=st.lists(FRAMES, min_size=1, max_size=6))
         @example(frames=[_frame(0x81, b"{}")] * 3_000)
+        @example(frames=[_frame(0x81, b"\xe6"), _frame(0x88, b"")])
+        @example(frames=[_frame(0x81, b"{}"), _frame(0x81, b"{}"), b"\x81\x02hi"])
+        @example(frames=[_frame(0x01, b""), *[_frame(0x00, b"")] * 3_000])
         def attack(frames: list[bytes]) -> None:
             with opened(hostage) as socket:
                 hurl(socket, frames)
@@ -235,6 +238,30 @@ def test_hostile_frames_end_one_connection_at_most(half: str, hostage: Gateway, 
         attack()
     assert hostage.is_well()
     assert hostage.memory() - before < MOST_GROWTH
+
+
+@pytest.mark.parametrize(
+    ("half", "frame", "code"),
+    [
+        ("app", _frame(0x81, b"\xe6"), 1007),
+        ("toolkit", _frame(0x81, b"\xe6"), 1007),
+        ("app", _frame(0x82, b"{}"), 1003),
+        ("app", _frame(0x83, b""), 1002),
+        ("toolkit", b"\x81\x02hi", 1002),
+        ("toolkit", b"\x81\xff" + struct.pack("!Q", 5 << 20) + b"\0\0\0\0", 1009),
+    ],
+)
+def test_a_frame_that_may_not_be_closes_with_the_code_for_it(
+    half: str, frame: bytes, code: int, hostage: Gateway
+) -> None:
+    opened = app_socket if half == "app" else worker_socket
+    with opened(hostage) as socket:
+        socket.socket.sendall(frame)
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(PATIENCE)
+
+    assert closed.value.rcvd
+    assert closed.value.rcvd.code == code
 
 
 def test_each_message_on_an_apps_socket_is_answered_by_its_id(hostage: Gateway, hostile: Hostile) -> None:

@@ -48,11 +48,8 @@ def app_routes(
         ("POST", "/webhooks/{webhook_id}/deliveries/{delivery_id}/replay/", webhooks.replay),
     ]
     routes = [route(method, PREFIX + path, Endpoint(keys, serve).answer) for method, path, serve in served]
-    rest = Route(PREFIX + "/{rest:path}", Endpoint(keys, _Unserved(routes).answer).answer, methods=_METHODS)
+    rest = route(None, PREFIX + "/{rest:path}", Endpoint(keys, _Unserved(routes).answer).answer)
     return [*routes, rest, WebSocketRoute(SOCKET + "/{api_key}/", AppSockets(keys, tasks).serve)]
-
-
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class _Unserved:

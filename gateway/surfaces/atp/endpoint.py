@@ -50,13 +50,13 @@ class Endpoint:
         return await self._keys.app(key.strip())
 
 
-def route(method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
-    """A route for this method alone.
+def route(method: str | None, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    """A route for this method alone; None: for every one.
 
     Starlette lets HEAD run what GET does, which here may delete a webhook, or take a call that nobody then gets.
     """
-    found = Route(path, endpoint, methods=[method])
-    found.methods = {method}
+    found = Route(path, endpoint)
+    found.methods = {method} if method else set()
     return found
 
 

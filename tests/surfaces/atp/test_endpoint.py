@@ -111,7 +111,7 @@ async def test_what_is_not_served_says_so(serve: Any) -> None:
     ("method", "path", "allowed"),
     [
         ("GET", "/process/", "POST"),
-        ("PUT", "/webhooks/w/delete/", "DELETE, GET"),
+        ("OPTIONS", "/webhooks/w/delete/", "DELETE, GET"),
         ("POST", "/store/toolkits/crm/", "GET"),
     ],
 )

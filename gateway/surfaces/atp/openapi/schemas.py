@@ -253,7 +253,7 @@ _WEBHOOKS: dict[str, Json] = {
 }
 
 _HASH = about(WORD, "SHA-256 of sources, in hex.")
-_KEY_IN_BODY = about(TEXT, "The toolkit's key, where it is not in the header.")
+_KEY_IN_BODY = about(ANYTHING, "The toolkit's key. Not looked at where there is one in the header.")
 _KEY_EXAMPLE = "atpg_toolkit_…"
 _TOOLKIT: dict[str, Json] = {
     "HashQuestion": record(

@@ -15,7 +15,7 @@ _WAIT = in_header(
     pattern=r"^wait=[0-9]{1,4}$",
 )  # fmt: skip
 _CONCURRENCY = in_header(
-    "ATP-Concurrency", "By its presence a worker says that it wants `credential` with a call.", "8", pattern="^[0-9]+$"
+    "ATP-Concurrency", "By its presence a worker says that it wants `credential` with a call.", "8"
 )
 _CALL = answer("A call, or nothing to do.", {"anyOf": [ref("ToolCall"), ref("NoCall")]})
 _HEARD = {200: answer("Heard.", ref("Heard"))}
