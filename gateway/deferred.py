@@ -174,7 +174,7 @@ class DeferredAccounts:
         self._changed.append(changed)
 
     def _open_soon(self, principal: Principal) -> None:
-        if principal in self._looked_up or not _may_hold_accounts(self._settings):
+        if principal in self._looked_up or not may_hold_accounts(self._settings):
             return
 
         async def look() -> None:
@@ -330,7 +330,7 @@ def _import_rooms() -> None:
         importlib.import_module(room)
 
 
-def _may_hold_accounts(settings: Settings) -> bool:
+def may_hold_accounts(settings: Settings) -> bool:
     """Whether there can be any connections yet: a list of tools alone makes no database."""
     url = database_url(settings)
     return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()

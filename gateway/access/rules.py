@@ -16,10 +16,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from typing import Protocol
 
 from gateway.errors import SettingsError
-from gateway.toolkit.tool import Tool
+from gateway.toolkit.tool import Annotations
 from gateway.types import Principal
+
+
+class Judged(Protocol):
+    """What a rule looks at of a tool."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def toolkit(self) -> str: ...
+    @property
+    def annotations(self) -> Annotations: ...
+
 
 CALL, SEE, NOTHING = "call", "see", "nothing"
 READ_ONLY, DESTRUCTIVE = "read_only", "destructive"
@@ -59,7 +72,7 @@ class Rule:
             and (self.tenants is None or person.tenant in self.tenants)
         )
 
-    def fits_tool(self, tool: Tool) -> bool:
+    def fits_tool(self, tool: Judged) -> bool:
         return (
             (self.toolkits is None or any(_fits(word, tool.toolkit) for word in self.toolkits))
             and (self.tools is None or any(_fits(word, tool.name) for word in self.tools))
@@ -71,7 +84,7 @@ class Rule:
         return all(_covers(getattr(self, line), getattr(other, line)) for line in _LINES)
 
 
-def annotated(tool: Tool) -> frozenset[str]:
+def annotated(tool: Judged) -> frozenset[str]:
     """What the tool says about itself, in the words of a rule. One that says nothing is neither; one that says both is
     destructive."""
     if tool.annotations.destructive is True:
@@ -104,7 +117,7 @@ def read_rules(rules: Sequence[Rule], issuer: str | None) -> tuple[Rule, ...]:
     return read
 
 
-def deciding(rules: Iterable[Rule], tool: Tool) -> Rule | None:
+def deciding(rules: Iterable[Rule], tool: Judged) -> Rule | None:
     """Of the rules that fit a person, in their order, the one that decides about the tool."""
     return next((rule for rule in rules if rule.fits_tool(tool)), None)
 

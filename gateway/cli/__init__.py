@@ -25,6 +25,7 @@ COMMANDS = {
     "connect": "connect an account at a provider",
     "connections": "list, or end, your connections",
     "providers": "list the known providers, and check that yours are ready",
+    "rules": "see what the rules let somebody call, and which of them decides",
     "toolkits": "see what toolkits from afar have registered, and decide about changes",
     "webhooks": "list apps' webhooks and what was delivered, and deliver again",
     "doctor": "find what keeps programs from a gateway, and how to mend it",
