@@ -44,7 +44,7 @@ LEGITIMATE = {
     "toolkit_hash": ["00"],
     "tool_hash": ["00"],
     "tool_name": ["find"],
-    "url": ["https://example.com/x", "http://169.254.169.254/", "javascript:alert(1)"],
+    "url": ["https://hook.invalid/x", "http://169.254.169.254/", "javascript:alert(1)"],
     "events": [["connection_success"], ["nope"], []],
     "account": ["x"],
     "not_begun": [True],
