@@ -8,7 +8,8 @@ load on another; rounds are interleaved, so that a slow minute of the machine hi
 
 What `--isolation process` costs is measured beside that, on one connection: the same call, its tool in the gateway's
 process and in a worker's. So is what it costs to know who is calling: the same call by the one person of the machine,
-by a person's key, and by a signed access token.
+by a person's key, and by a signed access token. And what it costs to have each call on record before its tool has the
+token, beside a record that is written behind the calls: one call at a time, and as many as there are connections.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--connections", type=int, default=16)
     options.add_argument(
-        "--only", default="", help="measure only servers whose name holds this, or isolation, or entry"
+        "--only", default="", help="measure only servers whose name holds this, or isolation, or entry, or audit"
     )
     chosen = options.parse_args()
     on_core(LOAD_CORE)
@@ -70,13 +71,17 @@ def main() -> None:
         for way in ENTRY:
             if chosen.only in "entry":
                 subjects += subjects_by(way, stack, signer)
+        if chosen.only in "audit":
+            subjects += [each for name in AUDIT for each in subjects_on_record(name, stack, issuer, chosen.connections)]
         for number in range(chosen.rounds + 1):  # the first round warms up
             for subject in subjects:
                 measured = measure(subject.port, subject.calls, chosen.seconds if number else 0.5)
                 subject.rounds += [measured] if number else []
-    show([subject for subject in subjects if subject.name not in (*ISOLATION, *ENTRY)], chosen.connections)
+    beside = (*ISOLATION, *ENTRY, *AUDIT)
+    show([subject for subject in subjects if subject.name not in beside], chosen.connections)
     show_isolation([subject for subject in subjects if subject.name in ISOLATION])
     show_entry([subject for subject in subjects if subject.name in ENTRY])
+    show_audit([subject for subject in subjects if subject.name in AUDIT])
 
 
 SERVERS = [
@@ -91,6 +96,7 @@ SERVERS = [
 ]
 ISOLATION = ("inline", "process")
 ENTRY = ("one person", "key", "token")
+AUDIT = ("behind the calls", "before the token")
 
 
 def subjects_of(name: str, tools: int, stack: contextlib.ExitStack, issuer: str, connections: int) -> list[Subject]:
@@ -114,6 +120,14 @@ def subjects_by(way: str, stack: contextlib.ExitStack, signer: tokens.Issuer) ->
     """A gateway that is entered in one of the ways; the subjects are the eras."""
     port, bearer = stack.enter_context(entered(way, signer))
     return [Subject(way, 1, era, port, [call_of(port, era, "greet_0", bearer)]) for era in (HANDSHAKE, MODERN)]
+
+
+def subjects_on_record(name: str, stack: contextlib.ExitStack, issuer: str, connections: int) -> list[Subject]:
+    """A gateway whose calls are put on record in one way or the other; by one connection, and by many."""
+    port = stack.enter_context(gateway(1, issuer, strict=name == AUDIT[1]))
+    connect_account(port)
+    counts = dict.fromkeys((1, connections))
+    return [Subject(name, 1, MODERN, port, [call_of(port, MODERN, "greet_0")] * count) for count in counts]
 
 
 @contextlib.contextmanager
@@ -190,6 +204,18 @@ def show_entry(subjects: list[Subject]) -> None:
             alone = took["one person"]
             more = ", ".join(f"{took[way]:.2f} ms by {way} ({took[way] / alone:.2f} times)" for way in ENTRY[1:])
             print(f"\n{era}, one call at a time: {alone:.2f} ms for one person, {more}")
+
+
+def show_audit(subjects: list[Subject]) -> None:
+    """What a call costs more when it is on record before its tool has the token."""
+    behind, before = ([subject for subject in subjects if subject.name == name] for name in AUDIT)
+    for former, later in zip(behind, before, strict=True):
+        told = (
+            f"{AUDIT[at]} {each.rate:,.0f} calls/s, p50 {each.quantile(0.5):.1f} ms, p99 {each.quantile(0.99):.1f} ms"
+            for at, each in enumerate((former, later))
+        )
+        share = f"{later.rate / former.rate:.0%} of the rate"
+        print(f"\n{MODERN}, {len(later.calls)} at a time, on record {'; '.join(told)}: {share}")
 
 
 if __name__ == "__main__":

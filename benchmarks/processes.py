@@ -68,13 +68,17 @@ def _shown(way: str, issuer: Issuer, port: int, settings: Mapping[str, str]) -> 
 
 
 @contextlib.contextmanager
-def gateway(tools: int, issuer: str, isolation: str = "inline") -> Iterator[int]:
-    """The port of `atp-gateway serve`, with a database and key of its own and one provider."""
+def gateway(tools: int, issuer: str, isolation: str = "inline", *, strict: bool = False) -> Iterator[int]:
+    """The port of `atp-gateway serve`, with a database and key of its own and one provider.
+
+    `strict`: it puts a call on record before the tool has its token, as it does for a team.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="atp-gateway-") as home:
         settings = own_settings(Path(home)) | {
             "BENCHMARK_TOOLS": str(tools),
             "ATP_GATEWAY_TOOLKITS_ISOLATION": isolation,
+            "ATP_GATEWAY_AUDIT_STRICT": str(strict),
             "ATP_GATEWAY_TOOLKITS_ENVIRONMENT": "BENCHMARK_TOOLS",
             "ATP_GATEWAY_PROVIDERS__ACME__ISSUER": issuer,
             "ATP_GATEWAY_PROVIDERS__ACME__CLIENT_ID": "benchmark",

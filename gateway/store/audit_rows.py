@@ -28,6 +28,13 @@ Heard = Callable[[AuditEvent], Notice | None]
 _columns = AUDIT.c
 _heads = AUDIT_HEADS.c
 _EVENT = [column for column in _columns if column.name not in ("seq", "hash")]
+# Built once: building them costs as much as running them.
+_HOLD_HEADS = (
+    select(AUDIT_HEADS)
+    .where(_heads.tenant.in_(bindparam("tenants", expanding=True)))
+    .order_by(_heads.tenant)
+    .with_for_update()
+)
 _MOVE_HEAD = (
     update(AUDIT_HEADS)
     .where(_heads.tenant == bindparam("of"))
@@ -117,12 +124,11 @@ class AuditRows:
 
     async def hold_heads(self, transaction: AsyncConnection, tenants: set[str]) -> dict[str, Link]:
         """The last link of each chain, which is held until the transaction ends. A chain that is new begins."""
-        wanted = select(AUDIT_HEADS).where(_heads.tenant.in_(tenants)).order_by(_heads.tenant).with_for_update()
-        found = await self._links(transaction, wanted)
+        found = await self._links(transaction, tenants)
         if missing := sorted(tenants - found.keys()):
             begun = [{"tenant": tenant, "seq": GENESIS.seq, "hash": GENESIS.hash} for tenant in missing]
             await transaction.execute(self._engines.insert(AUDIT_HEADS).on_conflict_do_nothing(), begun)
-            found = await self._links(transaction, wanted)
+            found = await self._links(transaction, tenants)
         return found
 
     async def list_latest(self, principal: Principal, limit: int = 50) -> list[AuditEvent]:
@@ -175,8 +181,8 @@ class AuditRows:
         if deliveries:
             self._wake()
 
-    async def _links(self, transaction: AsyncConnection, statement: Any) -> dict[str, Link]:
-        rows = (await transaction.execute(statement)).mappings().all()
+    async def _links(self, transaction: AsyncConnection, tenants: set[str]) -> dict[str, Link]:
+        rows = (await transaction.execute(_HOLD_HEADS, {"tenants": sorted(tenants)})).mappings().all()
         return {row["tenant"]: Link(row["seq"], row["hash"]) for row in rows}
 
 
