@@ -102,9 +102,7 @@ def test_a_log_line_cannot_be_forged_or_coloured_by_what_it_quotes(logger):
     assert "\x1b" not in stream.getvalue()
 
 
-@pytest.mark.parametrize(
-    "text", ["x\n12:00:00 ERROR forged", "\x9b31m", "\u2028ERROR", "\u202eRORRE", "\x85", "\ud800"]
-)
+@pytest.mark.parametrize("text", ["x\n12:00:00 ERROR forged", "\x9b31m", "\u2028ERROR", "\u202eRORRE", "\x85"])
 def test_a_message_is_one_line_and_a_stack_is_set_in(logger, text):
     log, stream = logger
     log.warning("tool %s", text)
@@ -113,6 +111,11 @@ def test_a_message_is_one_line_and_a_stack_is_set_in(logger, text):
     lines = stream.getvalue().rstrip("\n").split("\n")
     assert [line for line in lines if not line.startswith("  ")] == [lines[0], lines[1]]
     assert text not in stream.getvalue()
+
+
+def test_half_a_surrogate_pair_is_written_out_for_streams_that_cannot_encode_it():
+    record = logging.LogRecord("gateway", logging.WARNING, __file__, 1, "tool %s", ("\ud800",), None)
+    assert RedactingFormatter().format(record).encode() == b"tool \\ud800"
 
 
 def test_a_credential_is_encoded_once_and_forgotten_with_it() -> None:

@@ -77,15 +77,15 @@ def test_rotate_list_and_verify_tell_the_same_story(keys: Run, key: Secret) -> N
 
     assert (rotated.returncode, rotated.stderr) == (0, "")
     assert json.loads(rotated.stdout) == {
-        "resumed": False, "rewrapped": 3, "made": 3, "sealed": 13, "retired": 3, "destroyed": 0, "broken": [],
+        "resumed": False, "rewrapped": 3, "made": 3, "sealed": 14, "retired": 3, "destroyed": 0, "broken": [],
     }  # fmt: skip
     assert (
         sorted((found["state"], found["generation"]) for found in listed) == [("retired", 1)] * 3 + [("seals", 2)] * 3
     )
-    assert sum(found["values"] for found in listed if found["state"] == "seals") == 13
+    assert sum(found["values"] for found in listed if found["state"] == "seals") == 14
     assert {found["wrapped_by"] for found in listed} == {Keyring([new]).first.name}
     assert verified.returncode == 0
-    assert sum(found["values"] for found in json.loads(verified.stdout)["opened"]) == 13
+    assert sum(found["values"] for found in json.loads(verified.stdout)["opened"]) == 14
 
 
 def test_a_person_reads_a_table_and_a_sentence(keys: Run) -> None:
@@ -93,7 +93,7 @@ def test_a_person_reads_a_table_and_a_sentence(keys: Run) -> None:
 
     assert listed.stdout.splitlines()[0].split("  ")[0] == "DATA KEY"
     assert len(listed.stdout.splitlines()) == 4
-    assert "✓ All 13 values open." in verified.stderr
+    assert "✓ All 14 values open." in verified.stderr
 
 
 def test_a_value_that_does_not_open_is_named_and_the_exit_code_says_so(keys: Run, database: Path) -> None:
