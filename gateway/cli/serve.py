@@ -58,7 +58,8 @@ def command(
 
 def _who(access: AccessSettings) -> str:
     """Who may come in."""
-    ways = [f"people with a token of {access.issuer}"] if access.issuer else []
+    ways = ["people who sign in here"] if access.builtin else []
+    ways += [f"people with a token of {access.issuer}"] if access.issuer else []
     ways += ["people with a key of their own"] if access.keys else []
     return ", ".join(ways) or "you, on this machine"
 
