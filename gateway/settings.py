@@ -69,8 +69,10 @@ class VaultKey:
 class Toolkits:
     load: tuple[str, ...] = setting(tuple, "Toolkits to load: .py files, folders, dotted modules.")
     strict: bool = setting(False, "Refuse to start when a toolkit is broken, instead of going on without it.")
-    review: bool = setting(
-        False, "Keep what a toolkit from afar says anew of its tools waiting, until `atp-gateway toolkits approve`."
+    review: bool | None = setting(
+        None,
+        "Keep what a toolkit from afar says anew of its tools waiting, until `atp-gateway toolkits approve`. Unless "
+        "said: for a team yes, on one's own laptop no.",
     )
     isolation: tuple[str, ...] = setting(
         lambda: ("inline",),

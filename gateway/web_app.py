@@ -23,6 +23,7 @@ from gateway.entry import Entry
 from gateway.errors import SettingsError
 from gateway.executor import Executor
 from gateway.providers.addresses import is_loopback
+from gateway.safe_settings import is_open
 from gateway.settings import Settings
 from gateway.surfaces import protected_resource
 from gateway.surfaces.addresses import Addresses
@@ -228,13 +229,14 @@ def from_afar(gateway: Gateway, accounts: Accounts) -> FromAfar:
 
     rows, keys = accounts.store.remote, ToolkitKeys(accounts.keys)
     toolkits = RemoteToolkits(rows, gateway.registry)
+    review = gateway.settings.toolkits.review
     registration = Registration(
         rows,
         toolkits,
         gateway.registry,
         audit=gateway.audit,
         clock=accounts.clock,
-        review=gateway.settings.toolkits.review,
+        review=is_open(gateway.settings.access) if review is None else review,
     )
     routes = toolkit_routes(
         ToolkitRequests(keys, registration), ToolkitInbox(keys, toolkits), ToolkitSockets(keys, toolkits)
