@@ -161,11 +161,8 @@ async def test_a_caller_who_goes_frees_the_worker(world):
     assert await everyone(world) == before
 
 
-@pytest.mark.parametrize(
-    ("tool", "how", "says"),
-    [("segfault", "SIGSEGV", r'kit\.py", line \d+ in segfault'), ("leaves", "exit code 7", "")],
-)
-async def test_a_worker_that_dies_ends_its_one_call_with_a_reference_and_is_replaced(world, caplog, tool, how, says):
+@pytest.mark.parametrize(("tool", "how"), [("segfault", "SIGSEGV"), ("leaves", "exit code 7")])
+async def test_a_worker_that_dies_ends_its_one_call_with_a_reference_and_is_replaced(world, caplog, tool, how):
     before = await everyone(world)
     with caplog.at_level(logging.INFO):
         outcome = await world.call(tool)
@@ -173,7 +170,6 @@ async def test_a_worker_that_dies_ends_its_one_call_with_a_reference_and_is_repl
     assert isinstance(outcome.error, ToolCrashedError)
     (reference,) = re.findall(r"reference (\w+)", str(outcome.error))
     assert f"({how}), reference {reference}" in caplog.text
-    await world.until(lambda: re.search(says, caplog.text) is not None)  # what it said last comes by another pipe
     assert before - await everyone(world)
 
 
