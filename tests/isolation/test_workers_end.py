@@ -161,15 +161,19 @@ async def test_a_caller_who_goes_frees_the_worker(world):
     assert await everyone(world) == before
 
 
-@pytest.mark.parametrize(("tool", "how"), [("segfault", "SIGSEGV"), ("leaves", "exit code 7")])
-async def test_a_worker_that_dies_ends_its_one_call_with_a_reference_and_is_replaced(world, caplog, tool, how):
+@pytest.mark.parametrize(
+    ("tool", "how", "says"),
+    [("segfault", "SIGSEGV", r'kit\.py", line \d+ in segfault'), ("leaves", "exit code 7", "")],
+)
+async def test_a_worker_that_dies_ends_its_one_call_with_a_reference_and_is_replaced(world, caplog, tool, how, says):
     before = await everyone(world)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "toolkit"):
         outcome = await world.call(tool)
 
     assert isinstance(outcome.error, ToolCrashedError)
     (reference,) = re.findall(r"reference (\w+)", str(outcome.error))
     assert f"({how}), reference {reference}" in caplog.text
+    assert re.search(says, caplog.text)
     assert before - await everyone(world)
 
 
