@@ -33,7 +33,7 @@ test: $(OURS) $(THEIRS)
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 proofs: $(OURS)
-	$(BIN)/python -m pytest --full -n 2 --dist worksteal $(PROOFS) $(ARGS)
+	$(BIN)/python -m pytest --full -o faulthandler_timeout=1200 -n 2 --dist worksteal $(PROOFS) $(ARGS)
 
 run: $(OURS)
 	$(BIN)/atp-gateway demo $(ARGS)
