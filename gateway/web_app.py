@@ -22,6 +22,7 @@ from gateway.deferred import Accounts, database_url
 from gateway.entry import Entry
 from gateway.errors import SettingsError
 from gateway.executor import Executor
+from gateway.key_types import Permission
 from gateway.providers.addresses import is_loopback
 from gateway.safe_settings import is_open
 from gateway.settings import Settings
@@ -43,7 +44,6 @@ from gateway.surfaces.web.web_pages import (
     VISITOR_PATHS,
     WebPages,
 )
-from gateway.types import Permission
 
 if TYPE_CHECKING:
     from gateway.app import Gateway

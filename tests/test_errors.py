@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway import errors
-from gateway.errors import WIRE, GatewayError, wire
+from gateway.errors import GatewayError
+from gateway.wire import WIRE, wire
 
 
 def kinds(root: type[GatewayError]) -> set[type[GatewayError]]:

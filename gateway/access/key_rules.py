@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from gateway.errors import KeyChangeError
-from gateway.types import ApiKey, KeyKind, Permission, Principal
+from gateway.key_types import ApiKey, KeyKind, Permission
+from gateway.types import Principal
 
 LONGEST = 64
 EVERY = "*"

@@ -14,8 +14,8 @@ import re
 import secrets
 import string
 
+from gateway.key_types import KeyKind
 from gateway.secret import Secret
-from gateway.types import KeyKind
 
 _LETTERS = string.ascii_letters + string.digits
 _LENGTH = 43

@@ -22,9 +22,10 @@ from gateway.access.key_text import digest_of, is_key, new_key, prefix_of
 from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.errors import KeyChangeError, KeyRefusedError, StoreUnavailableError, WrongKeyKindError
+from gateway.key_types import ApiKey, KeyKind, Permission
 from gateway.secret import Secret
 from gateway.store.key_rows import ApiKeyRows
-from gateway.types import ApiKey, AuditEvent, KeyKind, Permission, Principal
+from gateway.types import AuditEvent, Principal
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from gateway.access.authenticator import Refused
 from gateway.access.scopes import EVERY
 from gateway.errors import KeyRefusedError
-from gateway.types import Access, AccessKind, ApiKey, KeyKind, Principal
+from gateway.key_types import ApiKey, KeyKind
+from gateway.types import Access, AccessKind, Principal
 
 _PREFIX = "atpg_"  # of a key for whatever; one of another kind is told so
 

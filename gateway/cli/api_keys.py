@@ -19,7 +19,8 @@ from gateway.access.authenticator import local_principal
 from gateway.access.key_rules import EVERY, Rights
 from gateway.cli import options
 from gateway.cli.logs import log_to_stderr
-from gateway.types import ApiKey, KeyKind, Permission, Principal
+from gateway.key_types import ApiKey, KeyKind, Permission
+from gateway.types import Principal
 
 if TYPE_CHECKING:
     from gateway.access.keys import Keys

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.key_types import ApiKey
 from gateway.remote.remote_toolkit import RemoteToolkit
 from gateway.toolkit.tool_request import ToolRequest
 from gateway.toolkit.workers import Worker
-from gateway.types import ApiKey
 
 STAYS_SECONDS = 75.0
 

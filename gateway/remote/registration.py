@@ -24,6 +24,7 @@ from typing import Any
 from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.errors import NameTakenError, RegistrationError, StoreUnavailableError
+from gateway.key_types import ApiKey
 from gateway.remote.definition import Definition
 from gateway.remote.pinning import Pinned, Said, pin
 from gateway.remote.remote_toolkit import RemoteToolkit
@@ -33,7 +34,7 @@ from gateway.store.remote_rows import Full, RemoteRows, Taken
 from gateway.toolkit.declaration_rules import checked_name
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.remote_tool import RemoteSet, RemoteTool
-from gateway.types import ApiKey, Principal
+from gateway.types import Principal
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable, Hashable, Sequence
 
 from gateway.errors import GatewayError, NotAllowedError, RegistrationError
+from gateway.key_types import ApiKey
 from gateway.remote.definition import Definition
 from gateway.remote.pinning import served
 from gateway.remote.remote_run import RemoteRun
@@ -25,7 +26,6 @@ from gateway.toolkit.registry import Registry
 from gateway.toolkit.remote_tool import RemoteTool
 from gateway.toolkit.tool import Tool, accept, unhindered
 from gateway.toolkit.workers import Workers
-from gateway.types import ApiKey
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ import asyncio
 import logging
 
 from gateway.errors import StoreUnavailableError
+from gateway.key_types import ApiKey
 from gateway.remote.remote_toolkit import PATIENCE, RemoteToolkit
 from gateway.store.remote_rows import RemoteRows
 from gateway.toolkit.registry import Registry
-from gateway.types import ApiKey
 
 log = logging.getLogger(__name__)
 

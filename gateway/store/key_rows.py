@@ -14,10 +14,11 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.key_types import ApiKey
 from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
 from gateway.store.tables import API_KEYS
-from gateway.types import ApiKey, AuditEvent
+from gateway.types import AuditEvent
 
 _columns = API_KEYS.c
 _COLUMNS = [column for column in _columns if column.name != "digest"]

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import BigInteger, ColumnElement, Index, MetaData, RowMapping, Table, Text, UniqueConstraint, and_, text
 from sqlmodel import Field, SQLModel
 
+from gateway.key_types import KeyKind
 from gateway.store.column_types import AnyOrNames, Label, Listed, Scopes, Texts, UtcTime, Word
 from gateway.types import (
     AuditEvent,
@@ -24,7 +25,6 @@ from gateway.types import (
     CredentialKind,
     Flow,
     FlowStatus,
-    KeyKind,
     Principal,
     Revocation,
 )

@@ -12,9 +12,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.key_types import KeyKind
 from gateway.store.engine import Engines
 from gateway.store.tables import API_KEYS, WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row, person, to_columns
-from gateway.types import KeyKind, Principal
+from gateway.types import Principal
 from gateway.webhook_types import Webhook
 
 _columns = WEBHOOKS.c

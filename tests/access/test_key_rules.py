@@ -6,7 +6,7 @@ import pytest
 
 from gateway.access.key_rules import Rights, name_for, tenant_called
 from gateway.errors import KeyChangeError
-from gateway.types import KeyKind
+from gateway.key_types import KeyKind
 
 APP, TOOLKIT, ADMIN = KeyKind.APP, KeyKind.TOOLKIT, KeyKind.ADMIN
 

@@ -12,9 +12,11 @@ from gateway.access.key_rules import Rights
 from gateway.access.keys import MOST_KEPT, Keys
 from gateway.audit import AuditLog
 from gateway.clock import MovableClock
-from gateway.errors import GatewayError, KeyChangeError, KeyRefusedError, StoreUnavailableError, WrongKeyKindError, wire
+from gateway.errors import GatewayError, KeyChangeError, KeyRefusedError, StoreUnavailableError, WrongKeyKindError
+from gateway.key_types import ApiKey, KeyKind
 from gateway.store.store import Store
-from gateway.types import ApiKey, AuditEvent, KeyKind, Principal
+from gateway.types import AuditEvent, Principal
+from gateway.wire import wire
 from tests.audit.troubles import unwritable
 
 ADMIN = Principal("local", "ada")

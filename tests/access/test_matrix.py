@@ -18,10 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import app
 from gateway.access.keys import Keys
 from gateway.entry import entry_of
+from gateway.key_types import KeyKind
 from gateway.settings import load_settings
 from gateway.surfaces.doors import Door, Entrance
 from gateway.surfaces.edge import Edge
-from gateway.types import KeyKind, Principal
+from gateway.types import Principal
 from gateway.web_app import team_app
 
 ADMIN = Principal("local", "ada")

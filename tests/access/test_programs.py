@@ -16,9 +16,10 @@ from gateway.access.scopes import EVERY
 from gateway.access.standing import Standing
 from gateway.audit import AuditLog
 from gateway.clock import MovableClock
+from gateway.key_types import KeyKind
 from gateway.people_types import Person
 from gateway.store.store import Store
-from gateway.types import Access, AccessKind, KeyKind, Principal
+from gateway.types import Access, AccessKind, Principal
 
 ADMIN = Principal("local", "ada")
 BEA = Principal("https://login.example", "bea", "acme", frozenset({"sales"}))

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.access import rates
 from gateway.access.rates import CallsPerMinute, Rates
-from gateway.errors import SettingsError, wire
+from gateway.errors import SettingsError
+from gateway.wire import wire
 from tests.access.tools import person
 
 ADA, BEA = person("ada"), person("bea")

@@ -28,8 +28,9 @@ from gateway.access.key_rules import Rights
 from gateway.access.keys import Keys
 from gateway.audit import AuditLog
 from gateway.clock import SystemClock
+from gateway.key_types import KeyKind
 from gateway.store.store import Store
-from gateway.types import KeyKind, Principal
+from gateway.types import Principal
 
 ATP_GATEWAY = Path(sys.executable).parent / "atp-gateway"
 SEED = int(os.environ.get("FUZZ_SEED", "3141592"))

@@ -20,8 +20,8 @@ from looped import LoopedLLMClient
 from gateway import LLMClient, app
 from gateway.app import Gateway
 from gateway.errors import WrongKeyKindError
+from gateway.key_types import KeyKind
 from gateway.settings import load_settings
-from gateway.types import KeyKind
 
 KIT = """
 from gateway import ToolKitClient

@@ -24,8 +24,8 @@ from mcp import Client
 
 from gateway import app
 from gateway.app import Gateway
+from gateway.key_types import ApiKey, KeyKind
 from gateway.settings import load_settings
-from gateway.types import ApiKey, KeyKind
 
 NOTHING = "auth_provider=None, auth_type=None, auth_with=None"
 GREETS = f"""

@@ -22,8 +22,8 @@ from mcp import Client
 
 from gateway import app
 from gateway.app import Gateway
+from gateway.key_types import KeyKind
 from gateway.settings import load_settings
-from gateway.types import KeyKind
 
 ROOT = Path(__file__).parents[2]
 VAULT_KEY = base64.b64encode(secrets.token_bytes(32)).decode()

@@ -23,12 +23,13 @@ from gateway import app
 from gateway.access.key_rules import Rights
 from gateway.access.keys import Keys
 from gateway.app import Gateway
+from gateway.key_types import ApiKey, KeyKind
 from gateway.settings import load_settings
 from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
 from gateway.testing.grants import RegisteredClient
 from gateway.testing.serving import serving
-from gateway.types import ApiKey, KeyKind, Principal
+from gateway.types import Principal
 
 BACK = "https://notes.example/connected"
 USER = "alice@example.com"

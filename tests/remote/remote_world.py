@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from gateway.audit import AuditLog
 from gateway.clock import SystemClock
+from gateway.key_types import ApiKey, KeyKind
 from gateway.remote.registration import Declared, Registration
 from gateway.remote.remote_toolkits import RemoteToolkits
 from gateway.remote.rounds import hash_of
 from gateway.toolkit.registry import Registry
-from gateway.types import ApiKey, KeyKind
 
 KEY = ApiKey(
     "k1", KeyKind.TOOLKIT, "crm", "default", "atpg_toolkit_abc", datetime(2030, 1, 1, tzinfo=UTC),

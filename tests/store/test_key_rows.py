@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import StoreUnavailableError
+from gateway.key_types import ApiKey, KeyKind
 from gateway.store.store import Store
 from gateway.store.tables import ApiKeyRow
-from gateway.types import ApiKey, KeyKind
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -18,10 +18,11 @@ from starlette.routing import Route
 
 from gateway.audit import AuditLog
 from gateway.clock import Clock, MovableClock
+from gateway.key_types import ApiKey, KeyKind
 from gateway.secret import Secret
 from gateway.store.store import Store
 from gateway.testing.serving import serving
-from gateway.types import ApiKey, KeyKind, Principal
+from gateway.types import Principal
 from gateway.vault.data_keys import DataKeys
 from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring

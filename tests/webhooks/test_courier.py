@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.clock import MovableClock
+from gateway.key_types import ApiKey, KeyKind
 from gateway.secret import Secret
 from gateway.store.store import Store
-from gateway.types import ApiKey, KeyKind
 from gateway.webhook_types import DeliveryStatus
 from gateway.webhooks import schedule
 from tests.webhooks.conftest import ADA, ALL, SHOP, Post, Receiver, pass_on, posting

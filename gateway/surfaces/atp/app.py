@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.key_types import Permission
 from gateway.surfaces.atp.requests import RefusalError
-from gateway.types import Permission, Principal
+from gateway.types import Principal
 
 _DEEDS = {
     Permission.CALL: "call tools",

@@ -18,13 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.audit import AuditLog
+from gateway.key_types import Permission
 from gateway.surfaces.atp import shapes
 from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import RefusalError, external_user_id, json_object, optional_text, user_in_path
 from gateway.surfaces.atp.users import AppUsers
 from gateway.toolkit.registry import Registry
-from gateway.types import Connection, CredentialKind, Flow, Permission, Principal, Requirement, TokenSet
+from gateway.types import Connection, CredentialKind, Flow, Principal, Requirement, TokenSet
 
 
 class FlowStarter(Protocol):

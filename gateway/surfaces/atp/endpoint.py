@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.errors import GatewayError, KeyRefusedError, wire
+from gateway.errors import GatewayError, KeyRefusedError
 from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.keys import AppKeys
 from gateway.surfaces.atp.requests import RefusalError
+from gateway.wire import wire
 
 Serve = Callable[[App, Request], Awaitable[Response]]
 """What an endpoint is there for: gets the app and its request."""

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.errors import KeyRefusedError, wire
+from gateway.errors import KeyRefusedError
+from gateway.key_types import ApiKey, KeyKind
 from gateway.secret import Secret
 from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.requests import RefusalError
-from gateway.types import ApiKey, KeyKind
+from gateway.wire import wire
 
 FindKey = Callable[[str, KeyKind], Awaitable[ApiKey | KeyRefusedError]]
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from gateway.errors import GatewayError
 from gateway.executor import Executor
+from gateway.key_types import Permission
 from gateway.secret import Secret
 from gateway.surfaces.atp import shapes
 from gateway.surfaces.atp.app import App
@@ -27,7 +28,7 @@ from gateway.surfaces.atp.users import AppUsers
 from gateway.toolkit.account_argument import with_account
 from gateway.toolkit.context import Channel, NullChannel
 from gateway.toolkit.tool import Tool
-from gateway.types import Client, CredentialKind, Permission, Principal
+from gateway.types import Client, CredentialKind, Principal
 
 Message = dict[str, Any]
 

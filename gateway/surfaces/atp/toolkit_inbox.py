@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import GatewayError
+from gateway.key_types import ApiKey
 from gateway.remote.inbox import STAYS_SECONDS, Inbox
 from gateway.remote.remote_toolkit import RemoteToolkit
 from gateway.remote.remote_toolkits import RemoteToolkits
@@ -30,7 +31,6 @@ from gateway.surfaces.atp.requests import RefusalError
 from gateway.surfaces.atp.toolkit_keys import ToolkitKeys, shown
 from gateway.surfaces.atp.worker_words import CONCURRENCY, answered, as_sent
 from gateway.surfaces.server import MESSAGE_LIMIT
-from gateway.types import ApiKey
 
 HELD_SECONDS = 25.0
 KEY_SECONDS = 2.0  # how often an open poll's key is looked at again

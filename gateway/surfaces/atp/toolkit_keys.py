@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.access.keys import Keys
-from gateway.errors import KeyRefusedError, wire
+from gateway.errors import KeyRefusedError
+from gateway.key_types import ApiKey, KeyKind
 from gateway.surfaces.atp.requests import RefusalError
-from gateway.types import ApiKey, KeyKind
+from gateway.wire import wire
 
 
 class ToolkitKeys:

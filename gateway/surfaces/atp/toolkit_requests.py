@@ -14,11 +14,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import GatewayError, wire
+from gateway.errors import GatewayError
 from gateway.remote.registration import Declared, Registration
 from gateway.surfaces.atp.endpoint import json_answer, refused
 from gateway.surfaces.atp.requests import RefusalError, json_object, text
 from gateway.surfaces.atp.toolkit_keys import ToolkitKeys, shown
+from gateway.wire import wire
 
 LARGEST_REGISTRATION = 256 << 10  # bytes
 

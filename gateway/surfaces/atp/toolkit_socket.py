@@ -26,7 +26,8 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.errors import GatewayError, wire
+from gateway.errors import GatewayError
+from gateway.key_types import ApiKey
 from gateway.remote.remote_toolkit import RemoteToolkit
 from gateway.remote.remote_toolkits import RemoteToolkits
 from gateway.secret import Secret
@@ -38,7 +39,7 @@ from gateway.surfaces.atp.toolkit_keys import ToolkitKeys, shown
 from gateway.surfaces.atp.worker_words import answered, as_sent
 from gateway.surfaces.probing import Probe, probe_in
 from gateway.toolkit.tool_request import ToolRequest
-from gateway.types import ApiKey
+from gateway.wire import wire
 
 log = logging.getLogger(__name__)
 

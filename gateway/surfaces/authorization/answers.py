@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.authorization.parameters import Parameters
 from gateway.authorization.registration import TooManyError
-from gateway.errors import AuthorizationError, GatewayError, wire
+from gateway.errors import AuthorizationError, GatewayError
+from gateway.wire import wire
 
 log = logging.getLogger(__name__)
 

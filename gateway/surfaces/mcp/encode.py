@@ -2,7 +2,7 @@
 
 Results are built as the JSON that leaves, once. A revision that lacks a content kind gets the same as text.
 `structuredContent` may be any JSON value since 2026-07-28 and only an object before, so anything else stays in the
-text alone. Errors leave by `gateway.errors.wire`: as a JSON-RPC error, or as a result with `isError` and our sentence.
+text alone. Errors leave by `gateway.wire`: as a JSON-RPC error, or as a result with `isError` and our sentence.
 
 Source: MCP Tools, "Tool Result", of each revision; MCP 2026-07-28 Error codes.
 """
@@ -17,8 +17,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS, is_version_at_least
 
-from gateway.errors import CapabilityMissingError, GatewayError, wire
+from gateway.errors import CapabilityMissingError, GatewayError
 from gateway.toolkit.content import Audio, Content, EmbeddedResource, Image, ResourceLink, Text, ToolResult
+from gateway.wire import wire
 
 _REQUIRED: dict[str, dict[str, Any]] = {
     "form": {"elicitation": {"form": {}}},

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.errors import FieldError, FlowError, FlowNotFoundError, ProviderError, wire
+from gateway.errors import FieldError, FlowError, FlowNotFoundError, ProviderError
 from gateway.secret import Secret
 from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
@@ -32,6 +32,7 @@ from gateway.surfaces.browser.pages import Pages, person_name, visitor_of
 from gateway.surfaces.web.problems import explained
 from gateway.surfaces.web.return_url import return_location
 from gateway.types import CredentialKind, Flow, FlowStatus, Principal
+from gateway.wire import wire
 
 LONGEST_KEY = 16384
 MOST_FIELDS = 16

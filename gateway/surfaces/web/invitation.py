@@ -19,13 +19,14 @@ from starlette.routing import Route
 
 from gateway.access.local_accounts import LocalAccounts
 from gateway.access.totp import new_totp_secret, otpauth_uri
-from gateway.errors import FieldError, InvitationError, SignInError, TooManySignInsError, wire
+from gateway.errors import FieldError, InvitationError, SignInError, TooManySignInsError
 from gateway.people_types import LocalAccount
 from gateway.secret import Secret
 from gateway.surfaces.browser.form_guard import FORM_EXPIRED
 from gateway.surfaces.browser.pages import visitor_of
 from gateway.surfaces.refusal import Refusal
 from gateway.surfaces.web.sign_in import LONGEST_PASSWORD, Entrance, redirect
+from gateway.wire import wire
 
 _SECOND_FACTOR = "/login/second-factor"
 

@@ -19,10 +19,10 @@ from gateway.errors import (
     ProviderNotConfiguredError,
     ProviderUnavailableError,
     WrongBrowserError,
-    wire,
 )
 from gateway.surfaces.browser.plain_text import visible
 from gateway.surfaces.refusal import Refusal
+from gateway.wire import wire
 
 FLOW_GONE = Refusal(
     wire(FlowNotFoundError()).http,

@@ -30,7 +30,7 @@ from starlette.routing import Route
 from gateway.access.company_login import UNDER_WAY_FOR, cookie_for
 from gateway.access.sessions import LONGEST
 from gateway.access.sign_in import CODE_WITHIN, SignIn
-from gateway.errors import GatewayError, IssuerUnavailableError, SignInError, TooManySignInsError, wire
+from gateway.errors import GatewayError, IssuerUnavailableError, SignInError, TooManySignInsError
 from gateway.secret import Secret
 from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
@@ -38,6 +38,7 @@ from gateway.surfaces.browser.next_path import FRONT, path_of_ours
 from gateway.surfaces.browser.pages import Pages, visitor_of
 from gateway.surfaces.refusal import NOT_FOUND
 from gateway.types import Principal
+from gateway.wire import wire
 
 SESSION = "session"
 NOBODY = Principal("", "")

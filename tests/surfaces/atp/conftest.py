@@ -20,6 +20,7 @@ from gateway.audit import AuditLog
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError, KeyRefusedError, ToolError, UnknownProviderError
 from gateway.executor import Executor
+from gateway.key_types import ApiKey, KeyKind
 from gateway.secret import Secret
 from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.app_routes import app_routes
@@ -37,7 +38,6 @@ from gateway.toolkit.llm_client import LLMClient
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.tool import Tool
 from gateway.types import (
-    ApiKey,
     AuditEvent,
     Call,
     Connection,
@@ -45,7 +45,6 @@ from gateway.types import (
     Credential,
     CredentialKind,
     Flow,
-    KeyKind,
     NeedsConnection,
     Principal,
     Requirement,

@@ -22,10 +22,11 @@ from websockets.asyncio.client import connect
 
 from gateway import app
 from gateway.access.key_rules import Rights
+from gateway.key_types import KeyKind
 from gateway.secret import Secret
 from gateway.settings import load_settings
 from gateway.surfaces.atp.app_routes import PREFIX, SOCKET
-from gateway.types import CredentialKind, KeyKind, Principal, Requirement
+from gateway.types import CredentialKind, Principal, Requirement
 from gateway.web_app import _atp_routes
 
 KIT = """

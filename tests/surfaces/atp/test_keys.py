@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.errors import KeyRefusedError, WrongKeyKindError
+from gateway.key_types import ApiKey, KeyKind
 from gateway.secret import Secret
 from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.keys import ExactUrls, SettingsAppKey, StoredAppKeys
 from gateway.surfaces.atp.requests import RefusalError
-from gateway.types import ApiKey, KeyKind, Principal
+from gateway.types import Principal
 
 URL = "https://notes.example/back"
 NOTES = ApiKey(

@@ -18,12 +18,13 @@ from starlette.routing import Mount, Route
 
 from gateway import app
 from gateway.entry import entry_of
+from gateway.key_types import KeyKind
 from gateway.settings import load_settings
 from gateway.surfaces.atp.openapi.document import OPERATIONS, document
 from gateway.surfaces.atp.openapi.schemas import SCHEMAS
 from gateway.surfaces.doors import Entrance
 from gateway.surfaces.edge import Edge
-from gateway.types import KeyKind, Principal
+from gateway.types import Principal
 from gateway.web_app import team_app
 
 NOT_REST = re.compile(

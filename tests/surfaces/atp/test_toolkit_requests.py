@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.key_types import KeyKind
 from gateway.store.store import Store
-from gateway.types import KeyKind
 from tests.surfaces.atp.toolkit_house import ADA, PLAIN, House, house
 
 CODE = hashlib.sha256(PLAIN["source_code"].encode()).hexdigest()

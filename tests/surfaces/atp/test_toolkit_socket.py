@@ -11,12 +11,13 @@ import pytest
 
 from gateway.access.key_rules import Rights
 from gateway.errors import InvalidResultError, NotAllowedError, UnknownOutcomeError
+from gateway.key_types import KeyKind
 from gateway.redaction import MASK
 from gateway.store.store import Store
 from gateway.surfaces.atp.pace import Pace
 from gateway.surfaces.atp.toolkit_socket import Times
 from gateway.toolkit.tool_request import ToolRequest
-from gateway.types import Credential, Done, Failed, KeyKind
+from gateway.types import Credential, Done, Failed
 from tests.surfaces.atp.toolkit_house import ADA, SIGNED, House, Worker, a_moment, house, soon, until
 
 Open = Callable[..., AbstractAsyncContextManager[House]]

@@ -22,6 +22,7 @@ from gateway.access.policy import OnePersonPolicy
 from gateway.audit import AuditLog
 from gateway.clock import SystemClock
 from gateway.executor import Executor
+from gateway.key_types import ApiKey, KeyKind
 from gateway.remote.registration import Registration
 from gateway.remote.remote_toolkits import RemoteToolkits
 from gateway.store.store import Store
@@ -38,7 +39,7 @@ from gateway.surfaces.edge import Edge
 from gateway.testing.serving import listen, serving
 from gateway.toolkit.context import NullChannel
 from gateway.toolkit.registry import Registry
-from gateway.types import ApiKey, Call, Client, Credential, Done, KeyKind, Principal
+from gateway.types import Call, Client, Credential, Done, Principal
 
 ADA = Principal("local", "ada")
 PLAIN = {"params": ["q"], "required_params": [], "description": "Finds.", "source_code": "def find(): ..."}

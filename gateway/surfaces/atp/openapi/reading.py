@@ -16,12 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.access.keys import Keys
-from gateway.errors import GatewayError, KeyRefusedError, wire
+from gateway.errors import GatewayError, KeyRefusedError
+from gateway.key_types import ApiKey, KeyKind
 from gateway.surfaces.atp.endpoint import refused
 from gateway.surfaces.atp.openapi.document import document
 from gateway.surfaces.atp.openapi.gateway_operations import DOCUMENT_PATH
 from gateway.surfaces.atp.toolkit_keys import shown
-from gateway.types import ApiKey, KeyKind
+from gateway.wire import wire
 
 _READERS = (KeyKind.APP, KeyKind.TOOLKIT, KeyKind.ADMIN)
 
