@@ -1,9 +1,13 @@
 """From a person's yes to tokens, and to fresh ones; and the end of it.
 
-A grant is all that comes of one yes. A code becomes a grant once; shown twice, it ends it. A refresh token is exchanged
-for its successor; one that was exchanged before gets the same successor again until that has been used, and for half a
-minute at least, for many clients run several times over or lose an answer. After that it is a thief's, or was, and the
-grant ends. Whoever shows a code or token has to be the client that it was given to.
+A grant is all that comes of one yes. A code becomes a grant once; shown twice, it ends it. Whoever shows a code or
+token has to be the client that it was given to.
+
+A refresh token is exchanged for its successor, and that is the same for all that show it at the same time. What of one
+that comes back afterwards? A client without a secret is a program on people's machines: it runs several times over from
+one file, sleeps, loses answers. It gets the same successor again until that has been used, and for half a minute at
+least; after that the token is a thief's, or was, and the grant ends. A client with a secret is one place that keeps its
+tokens in order, and whoever comes with its secret and a spent token has stolen both: the grant ends at once.
 
 Below: access_tokens, refresh_chain, the store's rows, audit. Above: the surface.
 Source: RFC 6749 sections 4.1.3, 4.4, 5 and 6, RFC 7009, RFC 7636, RFC 9700 section 4.14.
@@ -41,6 +45,7 @@ GRANT_LIFE = timedelta(days=365)
 ONE_TOKEN_LIFE = LIFE + timedelta(hours=1)
 """How long a grant lasts that gets no refresh token: what its one token began, such as a stream, may outlive that."""
 GRACE = timedelta(seconds=30)
+"""For clients without a secret."""
 _REMEMBERED = timedelta(days=1)
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
@@ -142,7 +147,8 @@ class Grants:
         self._offer.audience(parameters.get("resource"))
         scopes = self._offer.granted(parameters.get("scope"), grant.scopes)
         successors = {digest_of(each.reveal()): each for each in self._chain.successors(text)}
-        found = await self._rows.rotate(token, _refresh_row(next(iter(successors)), grant, now), GRACE)
+        grace = GRACE if client.is_public else None
+        found = await self._rows.rotate(token, _refresh_row(next(iter(successors)), grant, now), grace)
         if isinstance(found, Spent) or found not in successors:
             spent = found if isinstance(found, Spent) else Spent.GONE
             raise self._spent(spent, grant.principal, grant.client_name, grant.id, "The refresh token was used before.")

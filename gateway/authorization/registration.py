@@ -3,10 +3,11 @@
 Anybody may do so, unasked, so it is worth nothing by itself: a person is asked about the client each time, with the
 place that the answer goes to. What nobody lets in within a day is deleted, and there is a limit to how many such wait.
 What we do not know of a registration is not our business and is left out; of several redirect URIs those count that
-can be used.
+can be used. A client that does not say how it will prove itself gets a secret if it is a web site. A program on a
+person's machine, which runs several times over and reads its tokens from a file, gets none.
 
 Below: redirect_uris, the store's rows. Above: the surface. Source: RFC 7591, OpenID Connect Dynamic Registration 1.0
-(`application_type`).
+(`application_type`), RFC 8252 section 8.4.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gateway.audit import AuditLog
 from gateway.authorization.allowance import Allowance
 from gateway.authorization.digests import new_secret, secret_digest_of
 from gateway.authorization.documents import GRANT_TYPES, LONGEST_NAME, MOST_REDIRECT_URIS
-from gateway.authorization.redirect_uris import may_be_registered
+from gateway.authorization.redirect_uris import PlaceKind, may_be_registered, place_of
 from gateway.authorization_types import ClientSource, RegisteredClient
 from gateway.clock import Clock
 from gateway.errors import AuthorizationError
@@ -108,7 +109,9 @@ class Registration:
         return await self._rows.prune(self._clock.now() - UNUSED_FOR)
 
     def _make(self, asked: Mapping[str, Any]) -> Registered:
-        method = asked.get("token_endpoint_auth_method", "client_secret_basic")
+        redirect_uris = _redirect_uris(asked)
+        is_site = any(place_of(uri).kind is PlaceKind.SITE for uri in redirect_uris)
+        method = asked.get("token_endpoint_auth_method", "client_secret_basic" if is_site else "none")
         if method not in AUTH_METHODS:
             raise _unusable(f"token_endpoint_auth_method is one of {', '.join(AUTH_METHODS)}.")
         if "code" not in _words(asked, "response_types", ["code"]):
@@ -124,7 +127,7 @@ class Registration:
             id=f"client_{secrets.token_hex(16)}",
             source=ClientSource.REGISTRATION,
             name=name.strip()[:LONGEST_NAME],
-            redirect_uris=_redirect_uris(asked),
+            redirect_uris=redirect_uris,
             grant_types=grant_types,
             auth_method=method,
             application_type="native" if asked.get("application_type") == "native" else "web",

@@ -99,12 +99,13 @@ class GrantRows:
         rows = await self._engines.rows(select(REFRESH_TOKENS).where(_refresh.id == digest))
         return record_of(RefreshToken, rows[0]) if rows else None
 
-    async def rotate(self, token: RefreshToken, successor: RefreshToken, grace: timedelta) -> str | Spent:
+    async def rotate(self, token: RefreshToken, successor: RefreshToken, grace: timedelta | None) -> str | Spent:
         """Exchange a token for its successor; the digest of what it was exchanged for, now or before.
 
-        One that has been exchanged is answered with the same successor until that has been used itself, and for the
-        length of `grace` at least: a client whose answer was lost, or that runs several times over, is not a thief.
-        After that the grant is revoked: REUSED. `successor.created_at` is the time.
+        `token` is what `find_refresh` gave. If it was unspent then, and has been exchanged since, two were under way at
+        once: both get the same successor. If it was spent already, then with `grace` it is answered with the same
+        successor until that has been used itself, and for as long as `grace` at least. Whatever else comes back is
+        reused: the grant is revoked. `successor.created_at` is the time.
         """
         now = successor.created_at
 
@@ -122,9 +123,11 @@ class GrantRows:
                 await connection.execute(self._engines.insert(REFRESH_TOKENS).values(columns_of(successor)))
                 await connection.execute(update(ACCESS_GRANTS).where(_grants.id == token.grant_id).values(used_at=now))
                 return successor.id
+            if present.successor is not None and token.replaced_at is None:
+                return present.successor
             used = select(_refresh.replaced_at).where(_refresh.id == present.successor)
             is_used = (await connection.execute(used)).scalar_one_or_none() is not None
-            if present.successor is not None and (not is_used or now <= present.replaced_at + grace):
+            if grace is not None and present.successor and (not is_used or now <= present.replaced_at + grace):
                 return present.successor
             return await _revoke_reused(connection, token.grant_id, now)
 

@@ -24,7 +24,8 @@ class RealClient:
 
     @property
     def has_secret(self) -> bool:
-        return self.body.get("token_endpoint_auth_method", "client_secret_basic") != "none"
+        is_site = any(uri.startswith("https:") for uri in self.body["redirect_uris"])
+        return (self.body.get("token_endpoint_auth_method") or ("a secret" if is_site else "none")) != "none"
 
 
 REAL_CLIENTS = [

@@ -147,8 +147,12 @@ async def test_a_refresh_token_is_exchanged_for_the_next_one_and_everything_goes
     assert (await house.actions()).count("grant.refreshed") == 2
 
 
-async def test_ten_refreshes_at_once_all_succeed_and_make_one_chain(house: House) -> None:
-    client = await house.client()
+PUBLIC, WITH_A_SECRET = "none", "client_secret_basic"
+
+
+@pytest.mark.parametrize("method", [PUBLIC, WITH_A_SECRET])
+async def test_ten_refreshes_at_once_all_succeed_and_make_one_chain(house: House, method: str) -> None:
+    client = await house.client(token_endpoint_auth_method=method)
     first = await house.tokens(client)
 
     async def refresh(number: int) -> dict[str, Any]:
@@ -197,6 +201,18 @@ async def test_a_token_that_comes_back_after_its_successor_was_used_ends_the_gra
 
     assert await error_of(house.refresh(client, third["refresh_token"])) == "invalid_grant"
     assert not await is_alive(house, third)
+    assert (await house.actions()).count("grant.reused") == 1
+
+
+async def test_a_spent_token_of_a_client_with_a_secret_ends_the_grant_at_once(house: House) -> None:
+    client = await house.client(token_endpoint_auth_method=WITH_A_SECRET)
+    first = await house.tokens(client)
+    second = await house.refresh(client, first["refresh_token"])
+
+    assert await error_of(house.refresh(client, first["refresh_token"])) == "invalid_grant"
+
+    assert await error_of(house.refresh(client, second["refresh_token"])) == "invalid_grant"
+    assert not await is_alive(house, second)
     assert (await house.actions()).count("grant.reused") == 1
 
 
