@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 import pytest
 
 pytest_plugins = ["databases", "canary"]
@@ -9,6 +12,22 @@ pytest_plugins = ["databases", "canary"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the proofs at their full size, as `make proofs` does")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Half a surrogate pair in what a test logged or printed has no UTF-8, and hangs the run that has to pass it on."""
+    return _sendable((yield))
+
+
+def _sendable(part: Any) -> Any:
+    if isinstance(part, str):
+        return part.encode("utf-8", "backslashreplace").decode()
+    if isinstance(part, dict):
+        return {_sendable(name): _sendable(value) for name, value in part.items()}
+    if isinstance(part, list | tuple):
+        return type(part)(_sendable(each) for each in part)
+    return part
 
 
 @pytest.fixture(scope="session")
