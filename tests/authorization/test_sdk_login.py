@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import http.server
 import json
-import secrets
 import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,29 +19,13 @@ from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
-from gateway import app
-from gateway.authorization.document_fetch import DocumentFetch
-from gateway.entry import entry_of
 from gateway.people_types import Person
-from gateway.settings import load_settings
-from gateway.store.store import Store
-from gateway.web_app import bind, serve_until_left, team_app
 from tests.authorization.house import query_of
-from tests.surfaces.authorization.site import by_cookie, decide, person
+from tests.authorization.served import Served, serving_team
+from tests.surfaces.authorization.site import decide, person
 
 CALLBACK = "http://localhost:41999/callback"
 SECRET = "a secret of the operator's, with % and + in it, long enough"
-TOOLKIT = '''
-from gateway import ToolKitClient
-
-client = ToolKitClient(app_name="fixture")
-
-
-@client.tool(read_only=True)
-def greet() -> str:
-    """Say hello."""
-    return "hello"
-'''
 CONFIG = f"""
 [access]
 builtin = true
@@ -94,17 +75,6 @@ def documents() -> Iterator[tuple[int, ssl.SSLContext]]:
     thread.join()
 
 
-@dataclass
-class Served:
-    url: str
-    store: Store
-    documents: int
-
-    @property
-    def mcp(self) -> str:
-        return f"{self.url}/mcp"
-
-
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
@@ -114,36 +84,10 @@ def anyio_backend() -> str:
 async def served(
     tmp_path_factory: pytest.TempPathFactory, documents: tuple[int, ssl.SSLContext]
 ) -> AsyncIterator[Served]:
-    """A gateway with the built-in server, whose browsers say by a cookie who sits there."""
-    folder: Path = tmp_path_factory.mktemp("served")
     port, trusting = documents
-    (folder / "tools.py").write_text(TOOLKIT)
-    (folder / "gateway.toml").write_text(CONFIG.replace("DOCUMENT_PORT", str(port)))
-    environ = {
-        "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
-        "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
-    }
-    gateway = app.build(load_settings(folder / "gateway.toml", environ))
-    async with app.listening(gateway):
-        gateway.load([str(folder / "tools.py")])
-        with bind("127.0.0.1", 0) as listener:
-            gateway.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            accounts = await gateway.accounts.open()
-            entry = entry_of(
-                gateway.settings.access,
-                accounts,
-                gateway.audit,
-                gateway.base_url,
-                local=gateway.principal,
-                browser=by_cookie,
-            )
-            assert entry.own
-            fetch = entry.own.admission.fetch
-            assert isinstance(fetch, DocumentFetch)
-            fetch._requests._ssl_context = trusting
-            served = team_app(gateway, accounts, entry, "127.0.0.1", listener.getsockname()[1])
-            async with serve_until_left(served, listener):
-                yield Served(gateway.base_url, accounts.store, port)
+    config = CONFIG.replace("DOCUMENT_PORT", str(port))
+    async with serving_team(tmp_path_factory.mktemp("served"), config, trusting) as made:
+        yield made
 
 
 @dataclass
@@ -220,8 +164,10 @@ async def test_a_host_that_knows_nothing_registers_logs_in_and_calls(served: Ser
     assert f"resource={served.mcp.replace(':', '%3A').replace('/', '%2F')}" in host.opened[0]
 
 
-async def test_a_host_whose_id_is_the_address_of_its_document_need_not_register(served: Served) -> None:
-    host = Host(served, document=f"https://localhost:{served.documents}/client.json")
+async def test_a_host_whose_id_is_the_address_of_its_document_need_not_register(
+    served: Served, documents: tuple[int, ssl.SSLContext]
+) -> None:
+    host = Host(served, document=f"https://localhost:{documents[0]}/client.json")
 
     assert await host.call() == "hello"
 
