@@ -18,7 +18,7 @@ import click
 from gateway.access.authenticator import local_principal
 from gateway.access.key_rules import EVERY, Rights
 from gateway.cli import options
-from gateway.cli.logs import log_to_stderr
+from gateway.cli.opened_store import opened_store
 from gateway.key_types import ApiKey, KeyKind, Permission
 from gateway.types import Principal
 
@@ -296,17 +296,12 @@ async def _opened(settings: Settings) -> AsyncIterator[Keys]:
     from gateway.access.keys import Keys
     from gateway.audit import AuditLog
     from gateway.clock import SystemClock
-    from gateway.deferred import database_url
-    from gateway.store.store import Store
 
-    log_to_stderr("WARNING")
-    store, clock = await Store.open(database_url(settings)), SystemClock()
-    audit = AuditLog(store.audit.append, clock)
-    try:
+    clock = SystemClock()
+    async with opened_store(settings) as store:
+        audit = AuditLog(store.audit.append, clock)
         yield Keys(store.keys, audit, clock)
         await audit.close()
-    finally:
-        await store.close()
 
 
 def _with_keys(settings: Settings, act: Callable[[Keys], Awaitable[Answer]]) -> Answer:

@@ -10,16 +10,15 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli import options
-from gateway.cli.logs import log_to_stderr
+from gateway.cli.opened_store import with_store
 
 if TYPE_CHECKING:
     from gateway.audit.verification import Chain
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.store.store import Store
     from gateway.store.trail_rows import Wanted
 
-Answer = TypeVar("Answer")
 Command = Callable[..., None]
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -102,7 +100,7 @@ def list_rows(count: int, config: Path | None, as_json: bool, **which: Any) -> N
     async def find(store: Store) -> list[Entry]:
         return await store.trail.latest(await _wanted(settings, store, **which), count)
 
-    found = _with_store(settings, find)
+    found = with_store(settings, find)
     if as_json:
         click.echo(json.dumps([as_object(entry) for entry in found], indent=2))
     elif not found:
@@ -132,7 +130,7 @@ def verify(anchors: Sequence[tuple[str, Link]], config: Path | None, as_json: bo
 
         return await verify_chains(store.trail, by_tenant)
 
-    chains = _with_store(options.settings_for(config), look)
+    chains = with_store(options.settings_for(config), look)
     whole = all(chain.broken is None for chain in chains)
     if as_json:
         click.echo(json.dumps({"whole": whole, "chains": [audit_show.described(chain) for chain in chains]}, indent=2))
@@ -159,7 +157,7 @@ def export(form: str, config: Path | None, **which: Any) -> None:
         sys.stdout.flush()
 
     try:
-        _with_store(settings, write)
+        with_store(settings, write)
     except BrokenPipeError:  # `| head`: whoever reads has had enough, and nothing is to be flushed there at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -198,26 +196,3 @@ async def _hashes(settings: Settings, store: Store, arguments: Mapping[str, Any]
     return frozenset(
         keyed(digest, tenant, key) for tenant in await store.trail.heads() for key in vault.derive(PURPOSE)
     )
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Store]:
-    from gateway.deferred import database_url
-    from gateway.store.store import Store
-
-    log_to_stderr("WARNING")
-    store = await Store.open(database_url(settings))
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-def _with_store(settings: Settings, act: Callable[[Store], Awaitable[Answer]]) -> Answer:
-    import anyio
-
-    async def run() -> Answer:
-        async with _opened(settings) as store:
-            return await act(store)
-
-    return anyio.run(run)

@@ -16,6 +16,7 @@ import click
 
 from gateway.access.rules import CALL, NOTHING, Rule, deciding, in_words, read_rules
 from gateway.cli import options
+from gateway.cli.opened_store import opened_store
 from gateway.errors import UnknownToolError
 from gateway.toolkit.tool import Annotations
 from gateway.types import APP_ISSUER, Principal
@@ -106,17 +107,13 @@ def _tools(settings: Settings, toolkits: Sequence[str]) -> list[Facts]:
 
 async def _from_afar(settings: Settings) -> list[Facts]:
     """What toolkits from afar have registered, whether a worker of theirs is there now or not."""
-    from gateway.deferred import database_url, may_hold_accounts
+    from gateway.deferred import may_hold_accounts
     from gateway.remote.pinning import served
-    from gateway.store.store import Store
 
     if not may_hold_accounts(settings):
         return []
-    store = await Store.open(database_url(settings))
-    try:
+    async with opened_store(settings) as store:
         tools = await store.remote.list_all()
-    finally:
-        await store.close()
     return [
         Facts(tool.name, tool.toolkit, definition.annotations, tool.tenant)
         for tool in tools

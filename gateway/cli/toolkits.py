@@ -16,7 +16,7 @@ import click
 
 from gateway.access.authenticator import local_principal
 from gateway.cli import options
-from gateway.cli.logs import log_to_stderr
+from gateway.cli.opened_store import opened_store
 
 if TYPE_CHECKING:
     from gateway.remote.review import Review, Reviewed
@@ -178,15 +178,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Review]:
     """The database alone, and the record of what is done."""
     from gateway.audit import AuditLog
     from gateway.clock import SystemClock
-    from gateway.deferred import database_url
     from gateway.remote.review import Review
-    from gateway.store.store import Store
 
-    log_to_stderr("WARNING")
-    store = await Store.open(database_url(settings))
-    audit = AuditLog(store.audit.append, SystemClock())
-    try:
-        yield Review(store.remote, audit, SystemClock())
-    finally:
-        await audit.close()
-        await store.close()
+    async with opened_store(settings) as store:
+        audit = AuditLog(store.audit.append, SystemClock())
+        try:
+            yield Review(store.remote, audit, SystemClock())
+        finally:
+            await audit.close()

@@ -7,8 +7,7 @@ takes along. A URL is shown without its path: many receivers have a secret in it
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.cli import options
-from gateway.cli.logs import log_to_stderr
+from gateway.cli.opened_store import opened_store
 from gateway.errors import WebhookNotFoundError
 
 if TYPE_CHECKING:
@@ -100,21 +99,8 @@ def delete(webhook_id: str, config: Path | None) -> None:
     click.secho("✓ Deleted.", fg="green", err=True)
 
 
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Store]:
-    from gateway.deferred import database_url
-    from gateway.store.store import Store
-
-    log_to_stderr("WARNING")
-    store = await Store.open(database_url(settings))
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 async def _list(settings: Settings) -> Sequence[Webhook]:
-    async with _opened(settings) as store:
+    async with opened_store(settings) as store:
         return await store.webhooks.list_all()
 
 
@@ -122,7 +108,7 @@ async def _deliveries(settings: Settings, webhook_id: str, status: str | None) -
     from gateway.webhook_types import DeliveryStatus
     from gateway.webhooks.registrations import SHOWN
 
-    async with _opened(settings) as store:
+    async with opened_store(settings) as store:
         await _get(store, webhook_id)
         return await store.deliveries.list_latest(webhook_id, DeliveryStatus(status) if status else None, SHOWN)
 
@@ -131,7 +117,7 @@ async def _replay(settings: Settings, webhook_id: str, delivery_id: str | None) 
     from gateway.clock import SystemClock
     from gateway.webhooks.schedule import KEPT_DEAD, MOST_TRIES
 
-    async with _opened(settings) as store:
+    async with opened_store(settings) as store:
         webhook = await _get(store, webhook_id)
         if webhook.disabled_at:
             click.secho("This webhook is disabled: nothing is sent until its app registers it again.", err=True)
@@ -147,7 +133,7 @@ async def _delete(settings: Settings, webhook_id: str) -> None:
     from gateway.audit import AuditLog
     from gateway.clock import SystemClock
 
-    async with _opened(settings) as store:
+    async with opened_store(settings) as store:
         webhook = await _get(store, webhook_id)
         await store.webhooks.drop(webhook.principal, webhook.id)
         audit = AuditLog(store.audit.append, SystemClock())

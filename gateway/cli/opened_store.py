@@ -1,0 +1,43 @@
+"""The database of the settings, for commands that work on it alone: no gateway, nothing in the background.
+
+Below: store. Above: the commands about keys, toolkits, webhooks, rules and the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from gateway.cli.logs import log_to_stderr
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+    from gateway.store.store import Store
+
+Answer = TypeVar("Answer")
+
+
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncIterator[Store]:
+    """Open for the block, with its schema brought up to date; only warnings are logged. StoreError where it cannot."""
+    from gateway.deferred import database_url
+    from gateway.store.store import Store
+
+    log_to_stderr("WARNING")
+    store = await Store.open(database_url(settings))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def with_store(settings: Settings, act: Callable[[Store], Awaitable[Answer]]) -> Answer:
+    """What `act` answers, given the open database."""
+    import anyio
+
+    async def run() -> Answer:
+        async with opened_store(settings) as store:
+            return await act(store)
+
+    return anyio.run(run)
