@@ -36,12 +36,14 @@ from gateway.surfaces.proxies import Proxies
 from gateway.surfaces.server import Server, server_config
 from gateway.surfaces.sockets import listening_socket
 from gateway.surfaces.web.health import Health
+from gateway.surfaces.web.tool_use import ToolUse
 from gateway.surfaces.web.web_pages import (
     BROWSER_PATHS,
     PUBLIC_PATHS,
     SIGN_IN,
     SIGN_IN_PATHS,
     VISITOR_PATHS,
+    Rooms,
     WebPages,
 )
 
@@ -64,7 +66,7 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
     )
     afar = from_afar(gateway, accounts)
     atp = [*_atp_routes(gateway, accounts), *afar.routes, *_document_routes(gateway.base_url, accounts, host)]
-    pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp")
+    pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp", entry.own)
     resource, own = entry.resource, _own_authorization(gateway, accounts, entry)
     signs_in = entry.sign_in is not None
     pages += _sign_in_routes(accounts, entry, gateway.base_url)
@@ -101,7 +103,7 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
 def pages_app(gateway: Gateway, accounts: Accounts, base_url: str) -> ASGIApp:
     """The pages and health, for a listener that is reached as `base_url`."""
     port = int(base_url.rpartition(":")[2])
-    routes = _page_routes(gateway, accounts, base_url, None)
+    routes = _page_routes(gateway, accounts, base_url)
     doors = Doors(browser=BROWSER_PATHS, visitor=VISITOR_PATHS, public=PUBLIC_PATHS)
     return Edge(application(routes), gateway.authenticator, doors, Addresses.of(base_url, "127.0.0.1", port))
 
@@ -149,13 +151,25 @@ def _sign_in_routes(accounts: Accounts, entry: Entry, base_url: str) -> list[Bas
     return [*sign_in_routes(entry.sign_in, base_url, accounts.vault.derive("form-token")[0])]
 
 
-def _page_routes(gateway: Gateway, accounts: Accounts, base_url: str, mcp_url: str | None) -> list[BaseRoute]:
-    pages = WebPages(
+def _page_routes(
+    gateway: Gateway,
+    accounts: Accounts,
+    base_url: str,
+    mcp_url: str | None = None,
+    own: AuthorizationServer | None = None,
+) -> list[BaseRoute]:
+    rooms = Rooms(
         accounts.flows,
         accounts.overview,
         accounts.connections,
         accounts.store.audit,
-        provider_name=accounts.apps.display_name,
+        ToolUse(gateway.registry, gateway.policy),
+        accounts.apps.display_name,
+        own.grants if own else None,
+        own.clients if own else None,
+    )
+    pages = WebPages(
+        rooms,
         form_key=accounts.vault.derive("form-token")[0],
         secure=base_url.startswith("https:"),
         mcp_url=mcp_url,

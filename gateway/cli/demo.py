@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.demo_twin import PROVIDERS
-from gateway.cli.hosts import HOSTS, Http, Stdio, snippet
 from gateway.cli.narrator import Narrator
+from gateway.surfaces.hosts import HOSTS, Http, Stdio, snippet
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -196,7 +196,8 @@ def _your_turn(world: World | TwinWorld, narrator: Narrator) -> None:
         f"alice or bob; the connections are at {world.gateway.base_url}/connections.",
     )
     for host in HOSTS.values():
-        server = Http(world.mcp_url) if host.reaches_http else stdio_server(world)
-        narrator.verbatim(host.name, host.where, snippet(host, "demo", server))
+        if host.place:
+            server = stdio_server(world) if host.from_afar else Http(world.mcp_url)
+            narrator.verbatim(host.name, host.place, snippet(host, "demo", server))
     narrator.gap()
     narrator.text(f"The configuration is {world.config}; it and everything else is removed when you press Ctrl+C.")

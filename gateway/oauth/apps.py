@@ -88,6 +88,7 @@ class ProviderApp:
         return self.provider.token_auth_method if self.client_secret else "none"
 
 
+_TYPED_IN = frozenset({CredentialKind.API_KEY, CredentialKind.BASIC})
 Configured = Mapping[str, ProviderSettings]
 """Provider's name to its table."""
 
@@ -130,6 +131,21 @@ class Apps:
         common = self._configured.get(provider_id, ProviderSettings())
         own = self._tenants.get(tenant, {}).get(provider_id)
         return own.over(common) if own else common
+
+    def configured(self, tenant: str = "default") -> list[str]:
+        """The providers at which the operator, or the tenant, has a registration; by id."""
+        return sorted({*self._configured, *self._tenants.get(tenant, {})})
+
+    def lacks(
+        self, provider_id: str, tenant: str = "default", kind: CredentialKind = CredentialKind.OAUTH2
+    ) -> str | None:
+        """The setting without which nobody can connect an account there, or None. What a person types in needs none."""
+        if kind in _TYPED_IN:
+            return None
+        described = self._describe(provider_id, tenant)
+        if described is None:
+            return "issuer"
+        return _missing(described, self.settings(provider_id, tenant), kind)
 
     def asks(self, provider_id: str, tenant: str = "default") -> Mapping[str, Variable]:
         """The variables that each person has to fill in, because neither the operator nor a default does."""

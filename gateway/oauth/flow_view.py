@@ -12,6 +12,8 @@ from datetime import datetime
 from gateway.providers.provider import Provider, Variable
 from gateway.types import Connection, CredentialKind, Flow, FlowStatus
 
+OWN_WISH = "My connections"
+"""What stands in the place of a client where the person began a flow themselves."""
 _UNNAMED = {"openid", "profile", "email", "offline_access"}
 
 
@@ -52,8 +54,10 @@ class FlowView:
 
     @property
     def is_own_wish(self) -> bool:
-        """Whether the person began it on our page of connections. No host can: its flows are for a tool."""
-        return self.another or (self.account is not None and self.tool is None)
+        """Whether the person began it on our page of connections. No host can: its flows are for a tool, and an app's
+        are for its users."""
+        own = self.account is not None or (self.client == OWN_WISH and self.app_user is None)
+        return self.another or (self.tool is None and own)
 
     @property
     def is_mistaken(self) -> bool:

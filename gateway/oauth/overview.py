@@ -1,4 +1,5 @@
-"""A person's own look at their connections, and what they may decide there: the default, asking again, adding one.
+"""A person's own look at their connections, and what they may decide there: the default, asking again, adding one,
+connecting an account before any tool asks for it.
 
 Asking again is the deliberate act that a host is never made to do: for scopes that the provider withheld, or for an
 account whose access has ended. Not here: ending a connection (`gateway.oauth.connections`).
@@ -16,14 +17,11 @@ from gateway.audit import AuditLog
 from gateway.oauth.apps import Apps
 from gateway.oauth.choice import names
 from gateway.oauth.facts import of_connection
-from gateway.oauth.flow_view import worth_naming
+from gateway.oauth.flow_view import OWN_WISH, worth_naming
 from gateway.oauth.flows import Flows
 from gateway.oauth.grants import Grants
 from gateway.store.connection_rows import ConnectionRows
 from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, Principal, Requirement
-
-_OWN_WISH = "My connections"
-"""What stands in the place of a client where the person began a flow themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +68,45 @@ class Overview:
 
         return await self._grants.make_default(principal, connection_id, fact)
 
-    async def ask_again(self, principal: Principal, connection_id: str) -> Flow | None:
-        """A flow for the same account, for everything it was ever asked for. None where there is no such connection."""
+    async def ask_again(
+        self, principal: Principal, connection_id: str, more: frozenset[str] = frozenset()
+    ) -> Flow | None:
+        """A flow for the same account, for everything it was ever asked for, and `more` scopes. None where there is no
+        such connection."""
         found = await self._rows.find_by_id(principal, connection_id)
-        return await self._begin(found, again=True) if found else None
+        return await self._begin(found, again=True, more=more) if found else None
 
     async def add_another(self, principal: Principal, connection_id: str) -> Flow | None:
         """A flow for another account beside this one, asking for the same. None where there is no such connection."""
         found = await self._rows.find_by_id(principal, connection_id)
         return await self._begin(found, again=False) if found else None
 
-    async def _begin(self, connection: Connection, *, again: bool) -> Flow:
-        wanted = Requirement(connection.provider, connection.kind, connection.requested | connection.scopes)
+    async def connect(self, principal: Principal, requirement: Requirement) -> Flow:
+        """A flow for an account at a provider, as no tool has asked for one yet. UnknownProviderError or
+        ProviderNotConfiguredError where nobody could complete it."""
+        return await self._flows.begin(principal, OWN_WISH, requirement, None)
+
+    def configured(self, principal: Principal) -> list[Requirement]:
+        """What people of this tenant can connect whatever the tools need: the operator has set it up."""
+        names = self._apps.configured(principal.tenant)
+        return [each for each in map(Requirement, names) if self.can_connect(principal, each)]
+
+    def can_connect(self, principal: Principal, requirement: Requirement) -> bool:
+        """Whether the operator has done what is theirs, so that a person can connect an account for it."""
+        return self._apps.lacks(requirement.provider, principal.tenant, requirement.kind) is None
+
+    def lacks(self, connection: Connection, scopes: frozenset[str]) -> frozenset[str]:
+        """Which of these scopes the connection has neither by name nor by one that implies them."""
+        provider = self._apps.find(connection.provider)
+        if provider is None or connection.kind is not CredentialKind.OAUTH2:
+            return frozenset()
+        return worth_naming(provider.scopes.missing(scopes, connection.scopes))
+
+    async def _begin(self, connection: Connection, *, again: bool, more: frozenset[str] = frozenset()) -> Flow:
+        wanted = Requirement(connection.provider, connection.kind, connection.requested | connection.scopes | more)
         reconnects = connection if again else None
         return await self._flows.begin(
-            connection.principal, _OWN_WISH, wanted, None, reconnects=reconnects, another=not again
+            connection.principal, OWN_WISH, wanted, None, reconnects=reconnects, another=not again
         )
 
     def _entries_of(self, group: Sequence[Connection]) -> list[Entry]:
@@ -102,7 +124,6 @@ class Overview:
         ]
 
     def _withheld(self, connection: Connection) -> tuple[str, ...]:
-        provider = self._apps.find(connection.provider)
-        if provider is None or connection.status is not ConnectionStatus.ACTIVE:
+        if connection.status is not ConnectionStatus.ACTIVE:
             return ()
-        return tuple(sorted(worth_naming(provider.scopes.missing(connection.requested, connection.scopes))))
+        return tuple(sorted(self.lacks(connection, connection.requested)))

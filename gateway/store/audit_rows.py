@@ -11,6 +11,7 @@ Below: `audit_chain`, `delivery_rows`. Beside it: `trail_rows`, which reads and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, or_, select, true, update
@@ -42,6 +43,10 @@ _MOVE_HEAD = (
 )  # fmt: skip
 _CALLS = ("tool.called", "tool.begun")
 _BEGUN = ".begun"
+_USES = (*_CALLS, "tokens.handed_out")
+_RAN = ("pending", "done", "tool_error", "tool_crashed", "tool_timeout", "invalid_result")
+"""Outcomes of calls that had a credential, although they name no account."""
+_LATEST_USES = 10_000
 
 
 class RepeatedError(Exception):
@@ -159,6 +164,24 @@ class AuditRows:
             .limit(limit)
         )
         return [from_row(AuditEvent, row) for row in rows]
+
+    async def last_uses(self, principal: Principal) -> dict[tuple[str, str | None], datetime]:
+        """When a call last had each of the person's accounts, by provider and the account's label. Where a provider
+        names no accounts, the label is None. Only the latest calls are looked at."""
+        had = or_(_columns.account.is_not(None), _columns.outcome.in_(_RAN))
+        latest = (
+            select(_columns.provider, _columns.account, _columns.at)
+            .where(belongs_to(AUDIT, principal), _columns.action.in_(_USES), _columns.provider.is_not(None), had)
+            .order_by(_columns.at.desc())
+            .limit(_LATEST_USES)
+            .subquery()
+        ).c
+        rows = await self._engines.rows(
+            select(latest.provider, latest.account, func.max(latest.at).label("at")).group_by(
+                latest.provider, latest.account
+            )
+        )
+        return {(row["provider"], row["account"]): row["at"] for row in rows}
 
     async def _behind(self, mine: ColumnElement[bool], event_id: str | None) -> ColumnElement[bool]:
         if event_id is None:

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
+from gateway.access.policy import OnePersonPolicy
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.application import application
 from gateway.surfaces.doors import Doors
 from gateway.surfaces.edge import Edge
 from gateway.surfaces.instance import Instance
 from gateway.surfaces.listener import Listener
-from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, VISITOR_PATHS, WebPages
+from gateway.surfaces.web.tool_use import ToolUse
+from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, VISITOR_PATHS, Rooms, WebPages
 from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
 from gateway.testing.grants import Person, RegisteredClient
 from gateway.testing.page import Page
+from gateway.toolkit.registry import Registry
 from gateway.types import Access, Flow, Principal, Requirement
 
 if TYPE_CHECKING:
@@ -90,10 +93,11 @@ async def town(house: House, server: AuthorizationServer) -> AsyncIterator[Town]
     server.people["mallory"] = Person("mallory", "Mallory Moore")
 
     def app(base_url: str) -> Edge:
-        pages = WebPages(
+        rooms = Rooms(
             house.flows, house.overview, house.connections, house.store.audit,
-            provider_name=house.apps.display_name, form_key=b"k" * 32, secure=False,
+            ToolUse(Registry(), OnePersonPolicy()), house.apps.display_name,
         )  # fmt: skip
+        pages = WebPages(rooms, form_key=b"k" * 32, secure=False)
         doors = Doors(browser=BROWSER_PATHS, visitor=VISITOR_PATHS, public=PUBLIC_PATHS)
         port = int(base_url.rpartition(":")[2])
         return Edge(application(pages.routes()), ByCookie(), doors, Addresses.of(base_url, "127.0.0.1", port))

@@ -12,12 +12,7 @@ from urllib.parse import urlsplit
 from gateway.authorization.redirect_uris import PlaceKind, place_of
 from gateway.authorization.requests import AuthorizationRequest
 from gateway.authorization_types import ClientSource
-
-_SCOPES = {
-    "tools": "See the tools that you may use here, and call them with the accounts that you connect",
-    "tools:destructive": "Call tools that change or delete things for good, too",
-    "offline_access": "Go on while you are away, until its access is ended",
-}
+from gateway.surfaces.browser.own_scopes import own_scope_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ def asking(request: AuthorizationRequest) -> Asking:
         document=document,
         kind=place.kind,
         place=place.name,
-        permissions=tuple(_SCOPES.get(scope, scope) for scope in _in_order(request.scopes)),
+        permissions=own_scope_words(request.scopes),
         is_known=client.source is ClientSource.SETTINGS,
         is_unproven=client.is_public and place.kind is not PlaceKind.SITE,
         elsewhere=document is not None and place.kind is PlaceKind.SITE and not _is_same_site(document, place.name),
@@ -59,10 +54,6 @@ def form_targets(request: AuthorizationRequest) -> tuple[str, ...]:
     if uri.startswith("http://[::1]"):  # the policy's grammar knows no IPv6 addresses
         return ("http:",)
     return ("http://127.0.0.1:*", "http://localhost:*")
-
-
-def _in_order(scopes: frozenset[str]) -> list[str]:
-    return sorted(scopes, key=lambda scope: (list(_SCOPES).index(scope) if scope in _SCOPES else len(_SCOPES), scope))
 
 
 def _is_same_site(one: str, other: str) -> bool:

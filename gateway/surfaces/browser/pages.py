@@ -27,9 +27,18 @@ _FORM_HEADERS = {
 
 
 class Pages:
-    """The templates of a package. `secure` says whether the browser reaches us by https."""
+    """The templates of a package. `secure` says whether the browser reaches us by https. `places` are the pages that
+    are always at hand for somebody who is signed in: what each is called, by path."""
 
-    def __init__(self, package: str, *, secure: bool, filters: Mapping[str, Callable[..., Any]] | None = None) -> None:
+    def __init__(
+        self,
+        package: str,
+        *,
+        secure: bool,
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+        places: Mapping[str, str] | None = None,
+    ) -> None:
+        self._places = dict(places or {})
         self._static = StaticFiles()
         self._environment = Environment(
             loader=ChoiceLoader([PackageLoader(package), PackageLoader(__package__)]),
@@ -79,9 +88,18 @@ class Pages:
             "root": request.scope.get("root_path", ""),
             "person": person_name(request),
             "signs_out": _is_signed_in_here(request),
+            "places": self._places,
+            "here": self._place_of(request),
             **values,
         }
         return HTMLResponse(self._environment.get_template(template).render(context), status, headers)
+
+    def _place_of(self, request: Request) -> str | None:
+        """At which of the places the page is; the longest path wins."""
+        root: str = request.scope.get("root_path", "")
+        path = request.scope["path"].removeprefix(root)
+        found = [place for place in self._places if path == place or path.startswith(f"{place}/")]
+        return max(found, key=len, default=None)
 
 
 def principal_of(request: Request) -> Principal:

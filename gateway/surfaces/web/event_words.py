@@ -97,6 +97,7 @@ _OUTCOMES = {
     "crash_or_timeout_during_refresh": "a renewal broke off without an answer",
     "pending": "not decided yet",
     "by the client": "by the program itself",
+    "by the person": "by you",
     "revoked": "in case it was stolen",
     "revoked_at_provider=asked": "the provider is asked to end the access too",
     "revoked_at_provider=yes": "revoked at the provider too",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,12 +13,17 @@ from starlette.routing import Route
 from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FormGuard
 from gateway.surfaces.browser.pages import Pages
+from gateway.surfaces.web import cards, connections, history
+from gateway.surfaces.web.cards import Cards
 from gateway.surfaces.web.connect import ConnectPages, Flows
-from gateway.surfaces.web.connections import ConnectionPages, Connections, Overview
-from gateway.surfaces.web.history import HistoryPages, Record
+from gateway.surfaces.web.connections import ConnectionPages, Connections
+from gateway.surfaces.web.history import HistoryPages
+from gateway.surfaces.web.host_page import HostPage
+from gateway.surfaces.web.programs import Clients, Grants, ProgramPages
 from gateway.surfaces.web.scope_words import scope_words
+from gateway.surfaces.web.tool_use import ToolUse
 
-BROWSER_PATHS = ("/", "/connections", "/connections/*")
+BROWSER_PATHS = ("/", "/connections", "/connections/*", "/hosts", "/programs", "/programs/*")
 VISITOR_PATHS = ("/connect/*", "/oauth/callback/*")
 """Open to people who have no sign-in here, whom an app vouches for: the pages ask whose a flow is."""
 SIGN_IN = "/login"
@@ -25,40 +32,72 @@ SIGN_IN_PATHS = (SIGN_IN, "/login/*", "/logout", "/invitation/*")
 PUBLIC_PATHS = ("/healthz", "/readyz", "/static/*")
 
 
-class WebPages:
-    """`form_key` signs form tokens. `secure`: the browser reaches us by https. `mcp_url` is shown on the front page,
-    where there is one to paste."""
+class Overview(connections.Overview, cards.Overview, Protocol):
+    """A person's accounts for themselves."""
 
-    def __init__(
-        self,
-        flows: Flows,
-        overview: Overview,
-        connections: Connections,
-        record: Record,
-        *,
-        provider_name: Callable[[str], str],
-        form_key: bytes,
-        secure: bool,
-        mcp_url: str | None = None,
-    ) -> None:
+
+class Record(history.Record, cards.Uses, Protocol):
+    """The record of what was done, as far as it is a person's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the pages show and change. `provider_name` gives the name of a provider as people know it, for its id;
+    `grants` and `clients` are the built-in authorization server's, None where there is none."""
+
+    flows: Flows
+    overview: Overview
+    connections: Connections
+    record: Record
+    tools: ToolUse
+    provider_name: Callable[[str], str]
+    grants: Grants | None = None
+    clients: Clients | None = None
+
+
+class WebPages:
+    """`form_key` signs form tokens. `secure`: the browser reaches us by https. `mcp_url` is what hosts are given, where
+    there is one to give."""
+
+    def __init__(self, rooms: Rooms, *, form_key: bytes, secure: bool, mcp_url: str | None = None) -> None:
         cookies = Cookies(secure=secure)
         guard = FormGuard(cookies, form_key)
-        self._pages = Pages(__package__, secure=secure, filters={"scope_words": scope_words})
-        self._connect = ConnectPages(self._pages, flows, cookies, guard)
-        self._connections = ConnectionPages(
-            self._pages, overview, connections, record, provider_name=provider_name, guard=guard
+        lets_in = rooms.grants is not None and rooms.clients is not None
+        self._pages = pages = Pages(
+            __package__, secure=secure, filters={"scope_words": scope_words}, places=_places(mcp_url, lets_in)
         )
-        self._history = HistoryPages(self._pages, record, provider_name)
         self._mcp_url = mcp_url
+        self._routes = [
+            Route("/", self._front, methods=["GET"]),
+            *ConnectPages(pages, rooms.flows, cookies, guard).routes(),
+            *ConnectionPages(
+                pages,
+                Cards(rooms.overview, rooms.tools, rooms.record, rooms.provider_name),
+                rooms.overview,
+                rooms.connections,
+                rooms.record,
+                provider_name=rooms.provider_name,
+                guard=guard,
+            ).routes(),
+            *HistoryPages(pages, rooms.record, rooms.provider_name).routes(),
+            *(HostPage(pages, mcp_url).routes() if mcp_url else ()),
+            *pages.routes(),
+        ]
+        if rooms.grants is not None and rooms.clients is not None:
+            self._routes += ProgramPages(pages, rooms.grants, rooms.clients, guard).routes()
 
     def routes(self) -> list[Route]:
-        return [
-            Route("/", self._front, methods=["GET"]),
-            *self._connect.routes(),
-            *self._connections.routes(),
-            *self._history.routes(),
-            *self._pages.routes(),
-        ]
+        return self._routes
 
     async def _front(self, request: Request) -> Response:
         return self._pages.page(request, "front.html", mcp_url=self._mcp_url)
+
+
+def _places(mcp_url: str | None, lets_in: bool) -> dict[str, str]:
+    """The pages that are always at hand, by path."""
+    places = {"/connections": "Connections", "/connections/history": "History"}
+    if lets_in:
+        places["/programs"] = "Programs"
+    if mcp_url:
+        places["/hosts"] = "Plug in"
+    return places

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp
 
+from gateway.authorization_types import AccessGrant, ClientSource, RegisteredClient
 from gateway.errors import FlowError, FlowNotFoundError, GatewayError, WrongBrowserError
 from gateway.oauth.visits import may_enter
 from gateway.secret import Secret
@@ -22,8 +23,21 @@ from gateway.surfaces.edge import Edge
 from gateway.surfaces.instance import Instance
 from gateway.surfaces.listener import Listener
 from gateway.surfaces.web.health import Health
-from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, VISITOR_PATHS, WebPages
-from gateway.types import Access, AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, FlowStatus, Principal
+from gateway.surfaces.web.tool_use import ToolUse
+from gateway.surfaces.web.web_pages import BROWSER_PATHS, PUBLIC_PATHS, VISITOR_PATHS, Rooms, WebPages
+from gateway.toolkit.registry import Registry
+from gateway.toolkit.tool import Tool
+from gateway.types import (
+    Access,
+    AuditEvent,
+    Connection,
+    ConnectionStatus,
+    CredentialKind,
+    Flow,
+    FlowStatus,
+    Principal,
+    Requirement,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PROVIDER_NAMES = {"hubspot": "HubSpot", "stripe": "Stripe", "google": "Google"}
@@ -215,8 +229,10 @@ class FakeConnections:
         self.rows: list[Connection] = []
         self.events: list[AuditEvent] = []
         self.revoked_at_provider = "yes"
-        self.begun: list[tuple[str, str]] = []
+        self.begun: list[tuple[str, ...]] = []
         self.withheld: tuple[str, ...] = ()
+        self.set_up: list[str] = []
+        self.used: dict[tuple[str, str | None], datetime] = {}
 
     def add(self, subject: str = "alice", **more: object) -> Connection:
         given = {
@@ -257,11 +273,29 @@ class FakeConnections:
         self.rows = [replace(row, is_default=row.id == connection_id) for row in self.rows]
         return found
 
-    async def ask_again(self, principal: Principal, connection_id: str) -> Flow | None:
-        return self._begin("again", self._find(principal, connection_id))
+    async def ask_again(
+        self, principal: Principal, connection_id: str, more: frozenset[str] = frozenset()
+    ) -> Flow | None:
+        return self._begin(" ".join(["again", *sorted(more)]), self._find(principal, connection_id))
 
     async def add_another(self, principal: Principal, connection_id: str) -> Flow | None:
         return self._begin("another", self._find(principal, connection_id))
+
+    async def connect(self, principal: Principal, requirement: Requirement) -> Flow:
+        self.begun.append((requirement.provider, requirement.kind, *sorted(requirement.scopes)))
+        return self._flow("new", principal, requirement.provider, requirement.kind, requirement.scopes)
+
+    def configured(self, principal: Principal) -> list[Requirement]:
+        return [Requirement(provider) for provider in self.set_up]
+
+    def can_connect(self, principal: Principal, requirement: Requirement) -> bool:
+        return requirement.provider in self.set_up or requirement.kind is not CredentialKind.OAUTH2
+
+    def lacks(self, connection: Connection, scopes: frozenset[str]) -> frozenset[str]:
+        return scopes - connection.scopes
+
+    async def last_uses(self, principal: Principal) -> dict[tuple[str, str | None], datetime]:
+        return self.used
 
     def _find(self, principal: Principal, connection_id: str) -> Connection | None:
         return next((row for row in self.rows if (row.principal, row.id) == (principal, connection_id)), None)
@@ -270,10 +304,13 @@ class FakeConnections:
         if row is None:
             return None
         self.begun.append((what, row.id))
-        return Flow(
-            f"flow-{what}", row.principal, "My connections", row.provider, row.kind, row.scopes, None, NOW,
-            NOW + timedelta(minutes=10),
-        )  # fmt: skip
+        return self._flow(what.partition(" ")[0], row.principal, row.provider, row.kind, row.scopes)
+
+    def _flow(
+        self, what: str, principal: Principal, provider: str, kind: CredentialKind, scopes: frozenset[str]
+    ) -> Flow:
+        until = NOW + timedelta(minutes=10)
+        return Flow(f"flow-{what}", principal, "My connections", provider, kind, scopes, None, NOW, until)
 
     async def disconnect(self, principal: Principal, connection_id: str) -> Gone | None:
         found = [row for row in self.rows if (row.principal, row.id) == (principal, connection_id)]
@@ -288,6 +325,70 @@ class FakeConnections:
         mine = [event for event in mine if calls in (None, event.action in ("tool.called", "tool.begun"))]
         ids = [event.id for event in mine]
         return mine[ids.index(before) + 1 if before in ids else 0 :][:limit]
+
+
+class FakeGrants:
+    """Programs that people let in."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.rows: list[AccessGrant] = []
+        self.clients: dict[str, RegisteredClient] = {}
+
+    def add(self, subject: str = "alice", *redirect_uris: str, **more: object) -> AccessGrant:
+        given = {
+            "id": secrets.token_hex(16),
+            "principal": person(subject),
+            "client_id": secrets.token_hex(8),
+            "client_name": "Claude",
+            "resource": "http://127.0.0.1/mcp",
+            "scopes": frozenset({"tools"}),
+            "groups": frozenset(),
+            "created_at": NOW - timedelta(days=3),
+            "used_at": NOW - timedelta(hours=1),
+            "expires_at": NOW + timedelta(days=362),
+            **more,
+        }
+        grant = AccessGrant(**given)  # type: ignore[arg-type]
+        self.rows.append(grant)
+        is_document = grant.client_id.startswith("https:")
+        source = ClientSource.DOCUMENT if is_document else ClientSource.REGISTRATION
+        uris = redirect_uris or ("https://claude.ai/api/mcp/auth_callback",)
+        client = RegisteredClient(grant.client_id, source, grant.client_name, uris, frozenset({"authorization_code"}))
+        self.clients[client.id] = client
+        return grant
+
+    async def list_live(self, principal: Principal) -> list[AccessGrant]:
+        return [row for row in self.rows if row.principal == principal]
+
+    async def end(self, grant_id: str, principal: Principal) -> bool:
+        there = len(self.rows)
+        self.rows = [row for row in self.rows if (row.id, row.principal) != (grant_id, principal)]
+        return len(self.rows) < there
+
+    async def find_at_token(self, client_id: str) -> RegisteredClient | None:
+        return self.clients.get(client_id)
+
+
+class Visible:
+    """Everybody sees every tool, but those that `hidden` names."""
+
+    def __init__(self) -> None:
+        self.hidden: set[str] = set()
+
+    def may_see(self, principal: Principal, tool: Tool) -> bool:
+        return tool.name not in self.hidden
+
+    def may_call(self, principal: Principal, tool: Tool) -> None:
+        return None
+
+    def must_ask(self, principal: Principal, tool: Tool) -> bool:
+        return False
+
+
+async def _run(*_: object) -> None: ...
 
 
 class ByCookie:
@@ -307,17 +408,26 @@ class Site:
 
     flows: FakeFlows = field(default_factory=FakeFlows)
     connections: FakeConnections = field(default_factory=FakeConnections)
+    grants: FakeGrants = field(default_factory=FakeGrants)
+    registry: Registry = field(default_factory=Registry)
+    policy: Visible = field(default_factory=Visible)
     url: str = ""
     secure: bool = False
     is_ready: bool | None = True
 
     def app(self, base_url: str) -> ASGIApp:
-        web = WebPages(
+        rooms = Rooms(
             self.flows,
             self.connections,
             self.connections,
             self.connections,
-            provider_name=lambda provider: PROVIDER_NAMES.get(provider, provider),
+            ToolUse(self.registry, self.policy),
+            lambda provider: PROVIDER_NAMES.get(provider, provider),
+            self.grants,
+            self.grants,
+        )
+        web = WebPages(
+            rooms,
             form_key=b"k" * 32,
             secure=self.secure,
             mcp_url=f"{base_url}/mcp",
@@ -332,6 +442,19 @@ class Site:
         port = int(base_url.rpartition(":")[2])
         doors = Doors(browser=BROWSER_PATHS, visitor=VISITOR_PATHS, public=PUBLIC_PATHS)
         return Edge(inner, ByCookie(), doors, Addresses.of(base_url, "127.0.0.1", port))
+
+    def add_tool(self, name: str, provider: str | None = None, *scopes: str, **more: object) -> None:
+        kind = more.pop("kind", CredentialKind.OAUTH2)
+        need = Requirement(provider, kind, frozenset(scopes)) if provider else None  # type: ignore[arg-type]
+        self.registry.add(Tool(name, "crm", "", {"type": "object"}, _run, lambda _: None, need, **more))  # type: ignore[arg-type]
+
+    def reset(self) -> None:
+        for each in (self.flows, self.connections, self.grants):
+            each.reset()
+        for tool in self.registry.tools():
+            self.registry.drop(tool.name)
+        self.policy.hidden.clear()
+        self.is_ready = True
 
     def browser(self, name: str | None) -> httpx2.AsyncClient:
         """A cookie jar, signed in as `name`; follows no redirect by itself."""
@@ -357,9 +480,7 @@ async def running() -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def site(running: Site) -> Site:
-    running.flows.reset()
-    running.connections.reset()
-    running.is_ready = True
+    running.reset()
     return running
 
 

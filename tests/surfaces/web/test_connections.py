@@ -67,7 +67,8 @@ async def test_an_end_that_is_near_is_said_with_what_to_do(site, alice) -> None:
         event("alice", made.updated_at, action="connection.ending_soon", outcome="ends_on_2026-03-05")
     ]
     text = words(await alice.get("/connections"))
-    assert "The provider ends this access on 5 Mar 2026, 10:00 UTC. Connect the account again before then" in text
+    assert "Will end on 5 Mar 2026, 10:00 UTC" in text
+    assert "Connect the account again before then" in text
     assert "Access ends soon" in text
     assert "ends on 2026-03-05" in text
 

@@ -20,3 +20,22 @@ addEventListener("pagehide", () => {
     field.value = "";
   }
 });
+
+// Copy what is to be pasted elsewhere. Where the clipboard is out of reach, the text is marked instead.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  const source = document.getElementById(button.dataset.copy);
+  const told = document.getElementById("copied");
+  const label = button.firstChild;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    getSelection().selectAllChildren(source);
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      label.data = "Copied";
+      told.textContent = "Copied";
+      setTimeout(() => { label.data = "Copy"; told.textContent = ""; }, 2000);
+    } catch {
+      told.textContent = "Marked: press Ctrl+C";
+    }
+  });
+}

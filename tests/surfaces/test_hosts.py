@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.hosts import HOSTS, Http, Stdio, snippet
+from gateway.surfaces.hosts import HOSTS, Http, Stdio, snippet
 
 URL = Http("http://127.0.0.1:8787/mcp")
 COMMAND = Stdio("/opt/my tools/atp-gateway", ("stdio", "crm.py"), {"CRM_URL": "http://127.0.0.1:1"})
@@ -42,8 +42,9 @@ def test_claude_desktop_starts_the_gateway_itself() -> None:
             }
         }
     }
-    with pytest.raises(ValueError, match="give it a command"):
-        snippet(HOSTS["claude-desktop"], "crm", URL)
+    assert snippet(HOSTS["claude-desktop"], "crm", URL) == URL.url
+    with pytest.raises(ValueError, match="give it a URL"):
+        snippet(HOSTS["chatgpt"], "crm", COMMAND)
 
 
 def test_cursor_takes_a_url_or_a_command() -> None:
