@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,9 @@ class TeamGateway:
         return made.stdout.strip()
 
 
-@pytest.fixture(scope="module")
-def token_issuer() -> Iterator[TokenIssuer]:
+@contextmanager
+def issuing_tokens() -> Iterator[TokenIssuer]:
+    """An issuer, while the block lasts."""
     pipe = subprocess.PIPE
     command = [NODE, HERE / "token_issuer.mjs"]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:
@@ -107,6 +109,12 @@ def token_issuer() -> Iterator[TokenIssuer]:
         yield TokenIssuer(json.loads(process.stdout.readline())["issuer"])
         process.stdin.close()
         process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def token_issuer() -> Iterator[TokenIssuer]:
+    with issuing_tokens() as issuer:
+        yield issuer
 
 
 Serve = Callable[[str], TeamGateway]

@@ -6,17 +6,23 @@ notice. The gateway and the server are processes; everything goes over sockets.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import hmac
 import json
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 import pytest
+from joserfc.jwk import RSAKey
 
-from tests.access.conftest import Serve, TeamGateway, TokenIssuer
+from gateway.testing.browser import Browser
+from tests.access.conftest import Serve, TeamGateway, TokenIssuer, issuing_tokens
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -34,10 +40,11 @@ METADATA = "/.well-known/oauth-protected-resource"
 
 @dataclass
 class Court:
-    """A gateway that believes one issuer."""
+    """A gateway that believes one issuer, and not the other."""
 
     gateway: TeamGateway
     issuer: TokenIssuer
+    stranger: TokenIssuer
 
     def token(self, scope: str = "tools", resource: str = "", person: str = "alice") -> str:
         return self.issuer.token(person, scope, resource or self.gateway.mcp)
@@ -71,8 +78,9 @@ class Court:
 
 
 @pytest.fixture(scope="module")
-def court(serve: Serve, token_issuer: TokenIssuer) -> Court:
-    return Court(serve(f'[access]\nissuer = "{token_issuer.url}"\nstep_up = true\n'), token_issuer)
+def court(serve: Serve, token_issuer: TokenIssuer) -> Iterator[Court]:
+    with issuing_tokens() as stranger:
+        yield Court(serve(f'[access]\nissuer = "{token_issuer.url}"\nstep_up = true\n'), token_issuer, stranger)
 
 
 def challenge(answer: httpx2.Response) -> dict[str, str]:
@@ -86,9 +94,42 @@ def refused(answer: httpx2.Response) -> bool:
     return answer.status_code == 401 and challenge(answer)["error"] == "invalid_token"
 
 
+def encoded(part: bytes) -> str:
+    return urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
 def with_alg_none(token: str) -> str:
-    head = urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
+    head = encoded(b'{"alg":"none"}')
     return f"{head}.{token.split('.')[1]}."
+
+
+def with_the_public_key_as_a_secret(court: Court, token: str, pem: bool) -> str:
+    """As a checker takes it that lets the token choose how it is checked."""
+    key = httpx2.get(f"{court.issuer.url}/jwks", trust_env=False).json()["keys"][0]
+    secret = RSAKey.import_key(key).as_pem(private=False) if pem else json.dumps(key).encode()
+    head = {"alg": "HS256", "typ": "at+jwt", "kid": key["kid"]}
+    signed = f"{encoded(json.dumps(head).encode())}.{token.split('.')[1]}"
+    return f"{signed}.{encoded(hmac.digest(secret, signed.encode(), 'sha256'))}"
+
+
+def id_token(court: Court) -> str:
+    """What a person's login gives a program beside its access token."""
+    verifier, back = "v" * 43, "http://127.0.0.1:1/callback"
+    asked = {"redirect_uris": [back], "application_type": "native", "token_endpoint_auth_method": "none"}
+    client_id = httpx2.post(f"{court.issuer.url}/reg", json=asked, trust_env=False).json()["client_id"]
+    told = {"client_id": client_id, "redirect_uri": back, "response_type": "code", "scope": "openid tools"}
+    told |= {"code_challenge": encoded(hashlib.sha256(verifier.encode()).digest()), "code_challenge_method": "S256"}
+
+    async def log_in() -> str:
+        async with Browser() as browser:
+            url = f"{court.issuer.url}/auth?{urlencode({**told, 'resource': court.gateway.mcp})}"
+            return (await browser.consent(url, stop_at=back)).url
+
+    code = parse_qs(urlsplit(asyncio.run(log_in())).query)["code"][0]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
+    answer = httpx2.post(f"{court.issuer.url}/token", data={**form, "client_id": client_id}, trust_env=False)
+    token: str = answer.json()["id_token"]
+    return token
 
 
 def ended(court: Court) -> str:
@@ -128,6 +169,13 @@ REQUIREMENTS: dict[str, Callable[[Court], bool]] = {
     ),
     "a broken signature: 401": lambda c: refused(c.send(c.token()[:-8] + "AAAAAAAA")),
     "alg none: 401": lambda c: refused(c.send(with_alg_none(c.token()))),
+    "the public key as a secret: 401": lambda c: all(
+        refused(c.send(with_the_public_key_as_a_secret(c, c.token(), pem))) for pem in (True, False)
+    ),
+    "another issuer's token for this resource: 401": lambda c: refused(
+        c.send(c.stranger.token(resource=c.gateway.mcp))
+    ),
+    "an ID token: 401": lambda c: refused(c.send(id_token(c))),
     "a token in the address is not taken": lambda c: (
         c.send(url=f"{c.gateway.mcp}?access_token={c.token()}").status_code == 401
     ),
