@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import json
 import secrets
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx2
 
 from gateway import app
@@ -26,12 +22,10 @@ from gateway.testing.browser import Browser
 from gateway.testing.page import Page
 from gateway.types import CredentialKind, Flow, Principal, Requirement
 from gateway.web_app import bind, serve_until_left, team_app
+from tests.journeys.oidc_provider import CLIENT_SECRET, oidc_provider
 
-HERE = Path(__file__).parent
-NODE = HERE.parent.parent / ".cache/peers/bin/node"
-PROVIDER = HERE.parent / "journeys/oidc_provider.mjs"
 CALLBACK = "http://127.0.0.1:49153/callback"
-SECRET = "a secret between the two"
+SECRET = CLIENT_SECRET
 PASSWORD = "four plain words in a row"
 
 TOOLKIT = '''
@@ -90,16 +84,8 @@ class Office:
 @asynccontextmanager
 async def company() -> AsyncIterator[str]:
     """The issuer of the company's identity provider: oidc-provider, which we did not write."""
-    command = [NODE, PROVIDER, "gateway", SECRET, "http://127.0.0.1/login/callback"]
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL)
-    assert process.stdin
-    assert process.stdout
-    with anyio.fail_after(60):
-        said = await process.stdout.readline()
-    yield str(json.loads(said)["issuer"])
-    process.stdin.close()
-    with anyio.fail_after(20):
-        await process.wait()
+    async with oidc_provider("http://127.0.0.1/login/callback") as provider:
+        yield provider.issuer
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 // Prints {"issuer": …} once it answers, and ends when its stdin does. People log in as whoever they say they are, on its
 // real login and consent pages. Beside the protocol:
 //   POST /control   {"access_ttl": seconds, "fail_refresh": how many of the next refreshes get a 503}
-//   GET  /log       [{"event", "grant", "error"}] of every token request, in order
+//   GET  /log       [{"event", "grant", "error"}] of every consent and token request, in order
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
 
@@ -49,7 +49,7 @@ const provider = new Provider(issuer, {
   },
 });
 
-for (const event of ['grant.success', 'grant.error', 'grant.revoked', 'userinfo.error']) {
+for (const event of ['authorization.success', 'grant.success', 'grant.error', 'grant.revoked', 'userinfo.error']) {
   provider.on(event, (ctx, error) => {
     log.push({ event, grant: ctx?.oidc?.params?.grant_type ?? null, error: error?.error ?? null });
   });

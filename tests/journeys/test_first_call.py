@@ -27,7 +27,7 @@ from gateway.clock import MovableClock
 from gateway.settings import load_settings
 from gateway.testing.browser import Browser
 from gateway.types import Access, Principal
-from tests.journeys.conftest import CLIENT_ID, CLIENT_SECRET
+from tests.journeys.oidc_provider import CLIENT_ID, CLIENT_SECRET
 
 TOOLKIT = '''
 from pathlib import Path
