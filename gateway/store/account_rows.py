@@ -10,10 +10,10 @@ from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import delete, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.people_types import Invitation, LocalAccount
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.people_tables import INVITATIONS, LOCAL_ACCOUNTS
 
 _accounts = LOCAL_ACCOUNTS.c
@@ -51,12 +51,12 @@ class AccountRows:
     async def invite(self, invitation: Invitation) -> None:
         """Store an invitation. Those to the same account that are still open work no longer."""
 
-        async def in_transaction(connection: AsyncConnection) -> None:
+        def in_transaction(connection: Transaction) -> None:
             still_open = update(INVITATIONS).where(
                 _invitations.account_id == invitation.account_id, _invitations.used_at.is_(None)
             )
-            await connection.execute(still_open.values(used_at=invitation.created_at))
-            await connection.execute(self._engines.insert(INVITATIONS).values(asdict(invitation)))
+            connection.execute(still_open.values(used_at=invitation.created_at))
+            connection.execute(self._engines.insert(INVITATIONS).values(asdict(invitation)))
 
         await self._engines.in_turn(f"invitation {invitation.account_id}", in_transaction)
 
@@ -68,14 +68,14 @@ class AccountRows:
     async def accept(self, invitation: Invitation, password_hash: str, now: datetime) -> bool:
         """Use the invitation up: the account has this password now, and no second factor. False if it is used up."""
 
-        async def in_transaction(connection: AsyncConnection) -> bool:
+        def in_transaction(connection: Transaction) -> bool:
             unused = update(INVITATIONS).where(
                 _invitations.id == invitation.id, _invitations.used_at.is_(None), _invitations.expires_at > now
             )
-            if (await connection.execute(unused.values(used_at=now))).rowcount != 1:
+            if connection.execute(unused.values(used_at=now)).rowcount != 1:
                 return False
             fresh = {"password_hash": password_hash, "sealed": None, "totp_step": None}
-            await connection.execute(update(LOCAL_ACCOUNTS).where(_accounts.id == invitation.account_id).values(fresh))
+            connection.execute(update(LOCAL_ACCOUNTS).where(_accounts.id == invitation.account_id).values(fresh))
             return True
 
         return await self._engines.in_turn(f"invitation {invitation.account_id}", in_transaction)

@@ -10,20 +10,19 @@ Below: `audit_chain`, `delivery_rows`. Beside it: `trail_rows`, which reads and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, or_, select, true, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.audit_chain import GENESIS, Entry, Link, as_stored
 from gateway.store.delivery_rows import Notice, put_in
 from gateway.store.engine import Engines
+from gateway.store.lanes import Answer, Transaction
 from gateway.store.tables import AUDIT, AUDIT_HEADS, belongs_to, from_row, to_columns
 from gateway.types import AuditEvent, Principal
 
-Answer = TypeVar("Answer")
 Heard = Callable[[AuditEvent], Notice | None]
 
 _columns = AUDIT.c
@@ -79,16 +78,16 @@ class AuditRows:
     async def together(
         self,
         turn: str | None,
-        work: Callable[[AsyncConnection], Awaitable[Answer | None]],
+        work: Callable[[Transaction], Answer | None],
         fact: Callable[[Answer], AuditEvent] | None,
     ) -> Answer | None:
         """As `Engines.in_turn`, and with the event that `fact` makes of what the work came to, unless that is None."""
 
-        async def write(transaction: AsyncConnection) -> tuple[Answer | None, int]:
-            answer = await work(transaction)
+        def write(transaction: Transaction) -> tuple[Answer | None, int]:
+            answer = work(transaction)
             if fact is None or answer is None:
                 return answer, 0
-            return answer, await self._add(transaction, [fact(answer)])
+            return answer, self._add(transaction, [fact(answer)])
 
         answer, deliveries = await self._engines.in_turn(turn, write)
         self._tell(deliveries)
@@ -99,41 +98,41 @@ class AuditRows:
         if event is None:
             return await self._engines.change(statement) > 0
 
-        async def work(transaction: AsyncConnection) -> bool | None:
-            return (await transaction.execute(statement)).rowcount > 0 or None
+        def work(transaction: Transaction) -> bool | None:
+            return transaction.execute(statement).rowcount > 0 or None
 
         return await self.together(None, work, lambda _: event) is not None
 
-    async def _add(self, transaction: AsyncConnection, events: Sequence[AuditEvent]) -> int:
+    def _add(self, transaction: Transaction, events: Sequence[AuditEvent]) -> int:
         """Put new events at the ends of their chains, in this transaction. RepeatedError if one is not new.
 
         How many deliveries to apps they came to.
         """
         stored = [as_stored(event) for event in events]
-        heads = await self.hold_heads(transaction, {event.principal.tenant for event in stored})
+        heads = self.hold_heads(transaction, {event.principal.tenant for event in stored})
         rows = []
         for event in stored:
             tenant = event.principal.tenant
             heads[tenant] = link = heads[tenant].to(event)
             rows.append(to_columns(event) | {"seq": link.seq, "hash": link.hash})
-        if (await transaction.execute(self._insert, rows)).rowcount != len(rows):
+        if transaction.execute(self._insert, rows).rowcount != len(rows):
             raise RepeatedError
         moved = [{"of": tenant, "number": link.seq, "digest": link.hash} for tenant, link in heads.items()]
-        await transaction.execute(_MOVE_HEAD, moved)
+        transaction.execute(_MOVE_HEAD, moved)
         notices = [notice for event in events if (notice := self._heard(event))] if self._heard else []
-        return await put_in(transaction, self._engines, notices) if notices else 0
+        return put_in(transaction, self._engines, notices) if notices else 0
 
-    async def add_last(self, transaction: AsyncConnection, event: AuditEvent) -> None:
+    def add_last(self, transaction: Transaction, event: AuditEvent) -> None:
         """As the last thing that a transaction does, put a new event at the end of its chain."""
-        await self._add(transaction, [event])
+        self._add(transaction, [event])
 
-    async def hold_heads(self, transaction: AsyncConnection, tenants: set[str]) -> dict[str, Link]:
+    def hold_heads(self, transaction: Transaction, tenants: set[str]) -> dict[str, Link]:
         """The last link of each chain, which is held until the transaction ends. A chain that is new begins."""
-        found = await self._links(transaction, tenants)
+        found = self._links(transaction, tenants)
         if missing := sorted(tenants - found.keys()):
             begun = [{"tenant": tenant, "seq": GENESIS.seq, "hash": GENESIS.hash} for tenant in missing]
-            await transaction.execute(self._engines.insert(AUDIT_HEADS).on_conflict_do_nothing(), begun)
-            found = await self._links(transaction, tenants)
+            transaction.execute(self._engines.insert(AUDIT_HEADS).on_conflict_do_nothing(), begun)
+            found = self._links(transaction, tenants)
         return found
 
     async def list_latest(self, principal: Principal, limit: int = 50) -> list[AuditEvent]:
@@ -192,20 +191,20 @@ class AuditRows:
         at = found[0]["at"]
         return or_(_columns.at < at, and_(_columns.at == at, _columns.id < event_id))
 
-    async def _add_new(self, transaction: AsyncConnection, events: Sequence[AuditEvent]) -> int:
+    def _add_new(self, transaction: Transaction, events: Sequence[AuditEvent]) -> int:
         """As `_add`, but for those that are there. The chains are held first: nobody adds them meanwhile."""
-        await self.hold_heads(transaction, {as_stored(event).principal.tenant for event in events})
+        self.hold_heads(transaction, {as_stored(event).principal.tenant for event in events})
         ids = {event.id for event in events}
-        there = set((await transaction.execute(select(_columns.id).where(_columns.id.in_(ids)))).scalars())
+        there = set(transaction.execute(select(_columns.id).where(_columns.id.in_(ids))).scalars())
         new = [event for event in {event.id: event for event in events}.values() if event.id not in there]
-        return await self._add(transaction, new) if new else 0
+        return self._add(transaction, new) if new else 0
 
     def _tell(self, deliveries: int) -> None:
         if deliveries:
             self._wake()
 
-    async def _links(self, transaction: AsyncConnection, tenants: set[str]) -> dict[str, Link]:
-        rows = (await transaction.execute(_HOLD_HEADS, {"tenants": sorted(tenants)})).mappings().all()
+    def _links(self, transaction: Transaction, tenants: set[str]) -> dict[str, Link]:
+        rows = transaction.execute(_HOLD_HEADS, {"tenants": sorted(tenants)}).mappings().all()
         return {row["tenant"]: Link(row["seq"], row["hash"]) for row in rows}
 
 

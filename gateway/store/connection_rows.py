@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Insert, Select, Update, and_, bindparam, delete, exists, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.tables import CONNECTIONS, REVOCATIONS, belongs_to, from_row, person, to_columns
 from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Principal, Revocation
 
@@ -105,12 +105,12 @@ class ConnectionRows:
         if found is None:
             return None
 
-        async def write(transaction: AsyncConnection) -> Connection | None:
-            there = (await transaction.execute(select(_columns.id).where(_columns.id == connection_id))).first()
+        def write(transaction: Transaction) -> Connection | None:
+            there = transaction.execute(select(_columns.id).where(_columns.id == connection_id)).first()
             if there is not None:
                 former = update(CONNECTIONS).where(_same_group(found), _columns.is_default).values(is_default=False)
-                await transaction.execute(former)
-                await transaction.execute(_make_default(_columns.id == connection_id))
+                transaction.execute(former)
+                transaction.execute(_make_default(_columns.id == connection_id))
             return replace(found, is_default=True) if there is not None else None
 
         return await self._audit.together(_turn(found), write, fact)
@@ -146,15 +146,15 @@ class ConnectionRows:
         if version is not None:
             this = and_(this, _columns.version == version)
 
-        async def write(transaction: AsyncConnection) -> Connection | None:
+        def write(transaction: Transaction) -> Connection | None:
             statement = delete(CONNECTIONS).where(this).returning(_columns.is_default)
-            was_default = (await transaction.execute(statement)).scalar_one_or_none()
+            was_default = transaction.execute(statement).scalar_one_or_none()
             if was_default is None:
                 return None
             if was_default:
-                await transaction.execute(_make_default(_columns.id == _oldest(found).scalar_subquery()))
+                transaction.execute(_make_default(_columns.id == _oldest(found).scalar_subquery()))
             if revocation is not None:
-                await transaction.execute(self._engines.insert(REVOCATIONS).values(to_columns(revocation)))
+                transaction.execute(self._engines.insert(REVOCATIONS).values(to_columns(revocation)))
             return found
 
         return await self._audit.together(_turn(found), write, fact) is not None
@@ -183,10 +183,10 @@ class ConnectionRows:
     async def _keep(self, connection: Connection, statement: Insert | Update, fact: Fact | None) -> Connection | None:
         """Write the row and settle which one is the default, in one transaction. None where there was no such row."""
 
-        async def write(transaction: AsyncConnection) -> Connection | None:
-            if (await transaction.execute(statement)).rowcount != 1:
+        def write(transaction: Transaction) -> Connection | None:
+            if transaction.execute(statement).rowcount != 1:
                 return None
-            return replace(connection, is_default=await _take_over(transaction, connection))
+            return replace(connection, is_default=_take_over(transaction, connection))
 
         return await self._audit.together(_turn(connection), write, fact)
 
@@ -219,15 +219,15 @@ def _turn(connection: Connection) -> str:
     return f"default {json.dumps([to_columns(connection)[name] for name in _GROUP])}"
 
 
-async def _take_over(transaction: AsyncConnection, connection: Connection) -> bool:
+def _take_over(transaction: Transaction, connection: Connection) -> bool:
     """Make this row the default, unless another one is that works. Whether it is."""
     ended = and_(_columns.is_default, _columns.id != connection.id, _columns.status != ConnectionStatus.ACTIVE)
-    await transaction.execute(update(CONNECTIONS).where(_same_group(connection), ended).values(is_default=False))
+    transaction.execute(update(CONNECTIONS).where(_same_group(connection), ended).values(is_default=False))
     others = CONNECTIONS.alias()
     group = and_(*(others.c[name] == _columns[name] for name in _GROUP))
     unrivalled = ~exists().where(group, others.c.is_default, others.c.id != connection.id)
     this = _columns.id == connection.id
-    changed = await transaction.execute(_make_default(and_(this, unrivalled)))
+    changed = transaction.execute(_make_default(and_(this, unrivalled)))
     return changed.rowcount == 1
 
 

@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.tables import WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row
 from gateway.store.webhook_rows import in_use
 from gateway.types import Principal
@@ -50,10 +50,10 @@ class DeliveryRows:
     async def put(self, delivery: Delivery) -> bool:
         """Put one in by itself. False if too many wait already."""
 
-        async def write(transaction: AsyncConnection) -> bool:
-            if await _room(transaction, delivery.webhook_id) < 1:
+        def write(transaction: Transaction) -> bool:
+            if _room(transaction, delivery.webhook_id) < 1:
                 return False
-            await transaction.execute(self._engines.insert(WEBHOOK_DELIVERIES).values(_to_columns(delivery)))
+            transaction.execute(self._engines.insert(WEBHOOK_DELIVERIES).values(_to_columns(delivery)))
             return True
 
         return await self._engines.together(write)
@@ -69,8 +69,8 @@ class DeliveryRows:
             .returning(*_columns)
         )
 
-        async def write(transaction: AsyncConnection) -> Sequence[RowMapping]:
-            return (await transaction.execute(statement)).mappings().all()
+        def write(transaction: Transaction) -> Sequence[RowMapping]:
+            return transaction.execute(statement).mappings().all()
 
         return [Delivery(**row) for row in await self._engines.together(write)]
 
@@ -113,8 +113,8 @@ class DeliveryRows:
             .returning(_columns.id)
         )
 
-        async def write(transaction: AsyncConnection) -> Sequence[str]:
-            return [row["id"] for row in (await transaction.execute(statement)).mappings()]
+        def write(transaction: Transaction) -> Sequence[str]:
+            return [row["id"] for row in transaction.execute(statement).mappings()]
 
         return await self._engines.together(write)
 
@@ -126,7 +126,7 @@ class DeliveryRows:
         return await self._engines.change(update(WEBHOOK_DELIVERIES).where(which).values(values)) == 1
 
 
-async def put_in(transaction: AsyncConnection, engines: Engines, notices: Iterable[Notice]) -> int:
+def put_in(transaction: Transaction, engines: Engines, notices: Iterable[Notice]) -> int:
     """Put in what the apps' webhooks want to hear of these; how many deliveries that were.
 
     Putting an event in again changes nothing. The cost depends on the apps in question, not on all there are.
@@ -135,33 +135,33 @@ async def put_in(transaction: AsyncConnection, engines: Engines, notices: Iterab
     for notice in notices:
         by_app.setdefault(notice.app, []).append(notice)
     theirs = or_(*(belongs_to(WEBHOOKS, app) for app in by_app))
-    rows = await transaction.execute(select(WEBHOOKS).where(theirs, in_use()))
+    rows = transaction.execute(select(WEBHOOKS).where(theirs, in_use()))
     count = 0
     for webhook in [from_row(Webhook, row) for row in rows.mappings().all()]:
         wanted = [notice for notice in by_app[webhook.principal] if notice.type in webhook.events]
         if wanted:
-            count += await _put_in(transaction, engines, webhook, wanted)
+            count += _put_in(transaction, engines, webhook, wanted)
     return count
 
 
-async def _put_in(
-    transaction: AsyncConnection, engines: Engines, webhook: Webhook, wanted: Sequence[Notice]
+def _put_in(
+    transaction: Transaction, engines: Engines, webhook: Webhook, wanted: Sequence[Notice]
 ) -> int:  # fmt: skip
-    room = await _room(transaction, webhook.id)
+    room = _room(transaction, webhook.id)
     if missed := len(wanted[room:]):
         more = update(WEBHOOKS).where(WEBHOOKS.c.id == webhook.id).values(missed=WEBHOOKS.c.missed + missed)
-        await transaction.execute(more)
+        transaction.execute(more)
     deliveries = [_to_columns(notice.delivery(webhook.id)) for notice in wanted[:room]]
     if deliveries:
-        await transaction.execute(engines.insert(WEBHOOK_DELIVERIES).on_conflict_do_nothing(), deliveries)
+        transaction.execute(engines.insert(WEBHOOK_DELIVERIES).on_conflict_do_nothing(), deliveries)
     return len(deliveries)
 
 
-async def _room(transaction: AsyncConnection, webhook_id: str) -> int:
+def _room(transaction: Transaction, webhook_id: str) -> int:
     """How many more deliveries may wait for this webhook."""
     waiting = and_(_columns.webhook_id == webhook_id, _columns.next_try_at.is_not(None))
     some = select(_columns.id).where(waiting).limit(MOST_WAITING).subquery()
-    count: int = (await transaction.execute(select(func.count()).select_from(some))).scalar_one()
+    count: int = transaction.execute(select(func.count()).select_from(some)).scalar_one()
     return MOST_WAITING - count
 
 

@@ -2,10 +2,11 @@
 
 SQLite: one file that several processes of one machine may share. Readers run beside the one writer (WAL). A writing
 transaction starts IMMEDIATE, because a deferred one that has read fails at its first write, without waiting, once
-another process has written (https://www.sqlite.org/lang_transaction.html). The pool of one writing connection is
-also the queue of this process's writers. PostgreSQL: one pool; a read is a statement without a transaction round it.
+another process has written (https://www.sqlite.org/lang_transaction.html). The one thread that writes is also the
+queue of this process's writers. PostgreSQL: one pool; a read is a statement without a transaction round it.
 
-Not here: what is stored (`gateway.store.tables`). Above: the `*_rows` modules, `gateway.store.schema`.
+Not here: what is stored (`gateway.store.tables`). Below: `gateway.store.lanes`. Above: the `*_rows` modules,
+`gateway.store.schema`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     URL,
@@ -35,9 +36,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import SettingsError, StoreUnavailableError
+from gateway.store.lanes import Answer, Lane, LoopLane, ThreadLane
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -60,7 +61,6 @@ _PRAGMAS = (
     "secure_delete = ON",  # deleted ciphertext is overwritten
     "temp_store = MEMORY",
 )
-Answer = TypeVar("Answer")
 
 _READERS = 4
 _OLDEST_SQLITE = (3, 35)  # RETURNING
@@ -78,8 +78,8 @@ class Engines:
 
     def __init__(
         self,
-        reading: AsyncEngine,
-        writing: AsyncEngine,
+        reading: Lane,
+        writing: Lane,
         migrating: Callable[[], Engine],
         insert: Callable[[Table], sqlite.Insert | postgresql.Insert],
     ) -> None:
@@ -90,57 +90,37 @@ class Engines:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
-        async def read() -> Sequence[RowMapping]:
-            async with self.reading.connect() as connection:
-                return (await connection.execute(statement, parameters)).mappings().all()
-
-        return await self._finished(read())
+        return await self.ask(lambda connection: connection.execute(statement, parameters).mappings().all())
 
     async def change(self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None) -> int:
         """How many rows the statement changed, in a transaction of its own."""
-
-        async def write() -> int:
-            async with self.writing.begin() as connection:
-                return (await connection.execute(statement, parameters)).rowcount
-
-        return await self._finished(write())
+        return await self.together(lambda transaction: transaction.execute(statement, parameters).rowcount)
 
     async def changed(self, statement: Executable) -> RowMapping | None:
         """The row that a statement with RETURNING changed, if there was one."""
+        return await self.together(lambda transaction: transaction.execute(statement).mappings().one_or_none())
 
-        async def write() -> RowMapping | None:
-            async with self.writing.begin() as connection:
-                return (await connection.execute(statement)).mappings().one_or_none()
-
-        return await self._finished(write())
-
-    async def together(self, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+    async def together(self, work: Callable[[Connection], Answer]) -> Answer:
         """What several statements in one transaction come to. An exception takes everything back."""
-        return await self.in_turn(None, work)
+        return await self._finished(self.writing.run(work))
 
-    async def in_turn(self, turn: str | None, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+    async def in_turn(self, turn: str | None, work: Callable[[Connection], Answer]) -> Answer:
         """As `together`. Of those that name the same turn, one runs at a time; on SQLite that holds for all writers."""
 
-        async def write() -> Answer:
-            async with self.writing.begin() as connection:
-                if turn is not None and connection.dialect.name == "postgresql":
-                    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(turn, 0))))
-                return await work(connection)
+        def write(transaction: Connection) -> Answer:
+            if turn is not None and transaction.dialect.name == "postgresql":
+                transaction.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(turn, 0))))
+            return work(transaction)
 
-        return await self._finished(write())
+        return await self.together(write)
 
     async def ask(self, question: Callable[[Connection], Answer]) -> Answer:
         """What a function finds out from a connection that it reads with."""
-
-        async def read() -> Answer:
-            async with self.reading.connect() as connection:
-                return await connection.run_sync(question)
-
-        return await self._finished(read())
+        return await self._finished(self.reading.run(question))
 
     async def now(self) -> datetime | None:
         """What time the database says it is; None where it has no clock of its own but this machine's."""
-        if self.reading.dialect.name == "sqlite":
+        if self.reading.engine.dialect.name == "sqlite":
             return None
         found: datetime = (await self.rows(select(func.clock_timestamp().label("now"))))[0]["now"]
         return found
@@ -148,8 +128,8 @@ class Engines:
     async def dispose(self) -> None:
         """Close all connections, after the statements that still run."""
         await asyncio.gather(*self._running, return_exceptions=True)
-        await self.reading.dispose()
-        await self.writing.dispose()
+        await self.reading.close()
+        await self.writing.close()
 
     async def _finished(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         task = asyncio.get_running_loop().create_task(_translated(work))
@@ -175,28 +155,31 @@ def sqlite_engines(path: Path) -> Engines:
     """
     refuse_unsuitable(sqlite3.sqlite_version_info, filesystem_of(path))
     make_private(path)
-    url = URL.create("sqlite+aiosqlite", database=str(path))
-    unmanaged = {"isolation_level": None}  # the driver begins no transactions behind our back
-    reading = create_async_engine(
+    url = URL.create("sqlite", database=str(path))
+    # The driver begins no transactions behind our back. A connection is used by one thread at a time.
+    unmanaged = {"isolation_level": None, "check_same_thread": False}
+    reading = create_engine(
         url, **_OPTIONS, pool_size=_READERS, max_overflow=0, connect_args=unmanaged, skip_autocommit_rollback=True
     )
-    writing = create_async_engine(url, **_OPTIONS, pool_size=1, max_overflow=0, connect_args=unmanaged)
-    _prepare_sqlite(reading.sync_engine)
-    _prepare_sqlite(writing.sync_engine)
-    event.listen(writing.sync_engine, "begin", _begin_immediate)
+    writing = create_engine(url, **_OPTIONS, pool_size=1, max_overflow=0, connect_args=unmanaged)
+    _prepare_sqlite(reading)
+    _prepare_sqlite(writing)
+    event.listen(writing, "begin", _begin_immediate)
 
     def migrating() -> Engine:
-        engine = create_engine(url.set(drivername="sqlite"), **_OPTIONS, poolclass=NullPool, connect_args=unmanaged)
+        engine = create_engine(url, **_OPTIONS, poolclass=NullPool, connect_args=unmanaged)
         _prepare_sqlite(engine)
         event.listen(engine, "begin", _begin_immediate)
         return engine
 
-    return Engines(reading, writing, migrating, sqlite.insert)
+    lanes = ThreadLane(reading, _READERS, writes=False), ThreadLane(writing, 1, writes=True)
+    return Engines(*lanes, migrating, sqlite.insert)
 
 
 def postgres_engines(url: URL) -> Engines:
     """The database that the URL names, over psycopg 3. ModuleNotFoundError where psycopg is not installed."""
     from sqlalchemy.dialects import postgresql  # 20 ms that a laptop's start does without
+    from sqlalchemy.ext.asyncio import create_async_engine
 
     url = url.set(drivername="postgresql+psycopg")
     if "connect_timeout" not in url.query:
@@ -207,7 +190,8 @@ def postgres_engines(url: URL) -> Engines:
     def migrating() -> Engine:
         return create_engine(url, **_OPTIONS, poolclass=NullPool)
 
-    return Engines(reading, writing, migrating, postgresql.insert)
+    lanes = LoopLane(reading, writes=False), LoopLane(writing, writes=True)
+    return Engines(*lanes, migrating, postgresql.insert)
 
 
 def refuse_unsuitable(version: tuple[int, ...], filesystem: str | None) -> None:

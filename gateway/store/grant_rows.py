@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.authorization_types import AccessGrant, AuthorizationCode, RefreshToken
 from gateway.store.authorization_tables import (
@@ -21,6 +20,7 @@ from gateway.store.authorization_tables import (
     record_of,
 )
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.tables import belongs_to
 from gateway.types import Principal
 
@@ -58,16 +58,16 @@ class GrantRows:
         For the others the grant that the code became is revoked (RFC 6749 section 4.1.2): REUSED.
         """
 
-        async def in_transaction(connection: AsyncConnection) -> Spent | None:
+        def in_transaction(connection: Transaction) -> Spent | None:
             unused = update(AUTHORIZATION_CODES).where(_codes.id == code.id, _codes.used_at.is_(None))
-            used = await connection.execute(unused.values(used_at=grant.created_at, grant_id=grant.id))
+            used = connection.execute(unused.values(used_at=grant.created_at, grant_id=grant.id))
             if used.rowcount != 1:
                 became = select(_codes.grant_id).where(_codes.id == code.id)
-                former = (await connection.execute(became)).scalar_one_or_none()
-                return await _revoke_reused(connection, former, grant.created_at)
-            await connection.execute(self._engines.insert(ACCESS_GRANTS).values(columns_of(grant)))
+                former = connection.execute(became).scalar_one_or_none()
+                return _revoke_reused(connection, former, grant.created_at)
+            connection.execute(self._engines.insert(ACCESS_GRANTS).values(columns_of(grant)))
             if first is not None:
-                await connection.execute(self._engines.insert(REFRESH_TOKENS).values(columns_of(first)))
+                connection.execute(self._engines.insert(REFRESH_TOKENS).values(columns_of(first)))
             return None
 
         return await self._engines.in_turn(f"authorization code {code.id}", in_transaction)
@@ -109,27 +109,27 @@ class GrantRows:
         """
         now = successor.created_at
 
-        async def in_transaction(connection: AsyncConnection) -> str | Spent:
-            row = (await connection.execute(select(REFRESH_TOKENS).where(_refresh.id == token.id))).mappings().first()
+        def in_transaction(connection: Transaction) -> str | Spent:
+            row = connection.execute(select(REFRESH_TOKENS).where(_refresh.id == token.id)).mappings().first()
             if row is None:
                 return Spent.GONE
             present = record_of(RefreshToken, row)
             if present.replaced_at is None:
-                await connection.execute(
+                connection.execute(
                     update(REFRESH_TOKENS)
                     .where(_refresh.id == token.id)
                     .values(replaced_at=now, successor=successor.id)
                 )
-                await connection.execute(self._engines.insert(REFRESH_TOKENS).values(columns_of(successor)))
-                await connection.execute(update(ACCESS_GRANTS).where(_grants.id == token.grant_id).values(used_at=now))
+                connection.execute(self._engines.insert(REFRESH_TOKENS).values(columns_of(successor)))
+                connection.execute(update(ACCESS_GRANTS).where(_grants.id == token.grant_id).values(used_at=now))
                 return successor.id
             if present.successor is not None and token.replaced_at is None:
                 return present.successor
             used = select(_refresh.replaced_at).where(_refresh.id == present.successor)
-            is_used = (await connection.execute(used)).scalar_one_or_none() is not None
+            is_used = connection.execute(used).scalar_one_or_none() is not None
             if grace is not None and present.successor and (not is_used or now <= present.replaced_at + grace):
                 return present.successor
-            return await _revoke_reused(connection, token.grant_id, now)
+            return _revoke_reused(connection, token.grant_id, now)
 
         return await self._engines.in_turn(f"access grant {token.grant_id}", in_transaction)
 
@@ -142,7 +142,7 @@ class GrantRows:
         return sum(counts)
 
 
-async def _revoke_reused(connection: AsyncConnection, grant_id: str | None, now: datetime) -> Spent:
+def _revoke_reused(connection: Transaction, grant_id: str | None, now: datetime) -> Spent:
     live = update(ACCESS_GRANTS).where(_grants.id == grant_id, _grants.revoked_at.is_(None))
-    revoked = await connection.execute(live.values(revoked_at=now))
+    revoked = connection.execute(live.values(revoked_at=now))
     return Spent.REUSED if revoked.rowcount == 1 else Spent.GONE

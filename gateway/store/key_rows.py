@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.key_types import ApiKey
 from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.tables import API_KEYS
 from gateway.types import AuditEvent
 
@@ -61,14 +61,14 @@ class ApiKeyRows:
         Of several who change one key at the same moment, each finds what the former has written.
         """
 
-        async def in_transaction(connection: AsyncConnection) -> ApiKey | None:
+        def in_transaction(connection: Transaction) -> ApiKey | None:
             live = select(*_COLUMNS).where(_columns.id == key_id, _columns.revoked_at.is_(None))
-            row = (await connection.execute(live)).mappings().one_or_none()
+            row = connection.execute(live).mappings().one_or_none()
             if row is None:
                 return None
             edited = edit(_key(row))
             values = {name: getattr(edited, name) for name in _CHANGEABLE}
-            await connection.execute(update(API_KEYS).where(_columns.id == key_id).values(values))
+            connection.execute(update(API_KEYS).where(_columns.id == key_id).values(values))
             return edited
 
         fact = None if event is None else lambda _: event

@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.tables import REMOTE_TOOLKITS, REMOTE_TOOLS
 from gateway.toolkit.remote_tool import RemoteSet, RemoteTool
 
@@ -73,18 +73,18 @@ class RemoteRows:
         a tool whose name is Taken, or that would be more than the `most`.
         """
 
-        async def in_transaction(connection: AsyncConnection) -> RemoteTool | Taken | Full | None:
-            former = await _former(connection, tenant, toolkit, name)
-            tool = edit(former, await _set(connection, tenant, toolkit))
+        def in_transaction(connection: Transaction) -> RemoteTool | Taken | Full | None:
+            former = _former(connection, tenant, toolkit, name)
+            tool = edit(former, _set(connection, tenant, toolkit))
             if tool is None or tool == former:
                 return None
             if tool.removed_at is None and (former is None or former.removed_at is not None):
-                if taken := await _owner(connection, tool):
+                if taken := _owner(connection, tool):
                     return taken
-                if await _count(connection, tenant, toolkit) >= most:
+                if _count(connection, tenant, toolkit) >= most:
                     return Full()
-            await self._put(connection, tool)
-            await self._revise(connection, tenant, toolkit, tool.changed_at)
+            self._put(connection, tool)
+            self._revise(connection, tenant, toolkit, tool.changed_at)
             return tool
 
         return await self._engines.in_turn("remote tools", in_transaction)
@@ -97,14 +97,14 @@ class RemoteRows:
         Of tools that were removed, the last `MOST_REMOVED` are remembered.
         """
 
-        async def in_transaction(connection: AsyncConnection) -> list[str]:
+        def in_transaction(connection: Transaction) -> list[str]:
             present = select(_tools.name).where(_toolkit(_tools, tenant, toolkit), _tools.removed_at.is_(None))
-            gone = sorted(set((await connection.execute(present)).scalars()) - set(names))
+            gone = sorted(set(connection.execute(present).scalars()) - set(names))
             for name in gone:
                 statement = update(REMOTE_TOOLS).where(_toolkit(_tools, tenant, toolkit), _tools.name == name)
-                await connection.execute(statement.values(removed_at=now, changed_at=now))
-            await _forget_old(connection, tenant, toolkit)
-            await self._revise(connection, tenant, toolkit, now, toolkit_hash)
+                connection.execute(statement.values(removed_at=now, changed_at=now))
+            _forget_old(connection, tenant, toolkit)
+            self._revise(connection, tenant, toolkit, now, toolkit_hash)
             return gone
 
         return await self._engines.in_turn("remote tools", in_transaction)
@@ -113,14 +113,14 @@ class RemoteRows:
         statement = select(REMOTE_TOOLS).where(*conditions).order_by(_tools.tenant, _tools.toolkit, _tools.name)
         return [_tool(row) for row in await self._engines.rows(statement)]
 
-    async def _put(self, connection: AsyncConnection, tool: RemoteTool) -> None:
+    def _put(self, connection: Transaction, tool: RemoteTool) -> None:
         values = asdict(tool)
         statement = self._engines.insert(REMOTE_TOOLS).values(values)
         changes = {name: value for name, value in values.items() if name not in _PRIMARY}
-        await connection.execute(statement.on_conflict_do_update(index_elements=_PRIMARY, set_=changes))
+        connection.execute(statement.on_conflict_do_update(index_elements=_PRIMARY, set_=changes))
 
-    async def _revise(
-        self, connection: AsyncConnection, tenant: str, toolkit: str, now: datetime, toolkit_hash: str | None = None
+    def _revise(
+        self, connection: Transaction, tenant: str, toolkit: str, now: datetime, toolkit_hash: str | None = None
     ) -> None:
         row = {
             "tenant": tenant,
@@ -133,36 +133,36 @@ class RemoteRows:
         if toolkit_hash is not None:
             changes["toolkit_hash"] = toolkit_hash
         statement = self._engines.insert(REMOTE_TOOLKITS).values(row)
-        await connection.execute(statement.on_conflict_do_update(index_elements=("tenant", "toolkit"), set_=changes))
+        connection.execute(statement.on_conflict_do_update(index_elements=("tenant", "toolkit"), set_=changes))
 
 
-async def _former(connection: AsyncConnection, tenant: str, toolkit: str, name: str) -> RemoteTool | None:
+def _former(connection: Transaction, tenant: str, toolkit: str, name: str) -> RemoteTool | None:
     own = select(REMOTE_TOOLS).where(_toolkit(_tools, tenant, toolkit), _tools.name == name)
-    row = (await connection.execute(own)).mappings().one_or_none()
+    row = connection.execute(own).mappings().one_or_none()
     return _tool(row) if row else None
 
 
-async def _set(connection: AsyncConnection, tenant: str, toolkit: str) -> RemoteSet | None:
+def _set(connection: Transaction, tenant: str, toolkit: str) -> RemoteSet | None:
     own = select(_toolkits.created_at, _toolkits.toolkit_hash).where(_toolkit(_toolkits, tenant, toolkit))
-    row = (await connection.execute(own)).mappings().one_or_none()
+    row = connection.execute(own).mappings().one_or_none()
     return RemoteSet(**row) if row else None
 
 
-async def _forget_old(connection: AsyncConnection, tenant: str, toolkit: str) -> None:
+def _forget_old(connection: Transaction, tenant: str, toolkit: str) -> None:
     removed = and_(_toolkit(_tools, tenant, toolkit), _tools.removed_at.is_not(None))
     remembered = select(_tools.name).where(removed).order_by(_tools.removed_at.desc(), _tools.name).limit(MOST_REMOVED)
-    await connection.execute(delete(REMOTE_TOOLS).where(removed, _tools.name.not_in(remembered)))
+    connection.execute(delete(REMOTE_TOOLS).where(removed, _tools.name.not_in(remembered)))
 
 
-async def _owner(connection: AsyncConnection, tool: RemoteTool) -> Taken | None:
+def _owner(connection: Transaction, tool: RemoteTool) -> Taken | None:
     statement = select(_tools.tenant, _tools.toolkit).where(_tools.name == tool.name, _tools.removed_at.is_(None))
-    rows: Sequence[RowMapping] = (await connection.execute(statement)).mappings().all()
+    rows: Sequence[RowMapping] = connection.execute(statement).mappings().all()
     return next((Taken(**row) for row in rows), None)
 
 
-async def _count(connection: AsyncConnection, tenant: str, toolkit: str) -> int:
+def _count(connection: Transaction, tenant: str, toolkit: str) -> int:
     present = and_(_toolkit(_tools, tenant, toolkit), _tools.removed_at.is_(None))
-    return (await connection.execute(select(func.count()).select_from(REMOTE_TOOLS).where(present))).scalar_one()
+    return connection.execute(select(func.count()).select_from(REMOTE_TOOLS).where(present)).scalar_one()
 
 
 def _toolkit(columns: Any, tenant: str, toolkit: str) -> ColumnElement[bool]:

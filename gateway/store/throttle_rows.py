@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.people_tables import LOGIN_THROTTLES
 
 _throttles = LOGIN_THROTTLES.c
@@ -31,8 +31,8 @@ class ThrottleRows:
         `pause` says how long to wait after so many failures. They are forgiven when there was none for that long.
         """
 
-        async def in_transaction(connection: AsyncConnection) -> datetime | None:
-            found = await connection.execute(select(LOGIN_THROTTLES).where(_throttles.id == name))
+        def in_transaction(connection: Transaction) -> datetime | None:
+            found = connection.execute(select(LOGIN_THROTTLES).where(_throttles.id == name))
             row = found.mappings().one_or_none()
             if row is not None and now < row["free_at"]:
                 free_at: datetime = row["free_at"]
@@ -40,7 +40,7 @@ class ThrottleRows:
             former = row["failures"] if row is not None and now < row["last_at"] + forgiven_after else 0
             values = {"failures": former + 1, "last_at": now, "free_at": now + pause(former + 1)}
             statement = self._engines.insert(LOGIN_THROTTLES).values({"id": name, **values})
-            await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+            connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
             return None
 
         return await self._engines.in_turn(f"login throttle {name}", in_transaction)

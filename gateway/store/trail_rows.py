@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, union
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.audit_chain import Entry, Link
 from gateway.store.audit_rows import AuditRows, entry_of, told_once
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.tables import AUDIT, AUDIT_HEADS
 from gateway.types import AuditEvent
 
@@ -119,16 +119,16 @@ class TrailRows:
         At most so many. `remains` gives the event that stands for them from then on, in the same transaction.
         """
 
-        async def write(transaction: AsyncConnection) -> int:
-            await self._rows.hold_heads(transaction, {tenant})
+        def write(transaction: Transaction) -> int:
+            self._rows.hold_heads(transaction, {tenant})
             chain = select(_columns.seq, _columns.hash, _columns.at).where(_columns.tenant == tenant)
-            rows = (await transaction.execute(chain.order_by(_columns.seq).limit(most))).mappings().all()
+            rows = transaction.execute(chain.order_by(_columns.seq).limit(most)).mappings().all()
             old = next((number for number, row in enumerate(rows) if row["at"] >= before), len(rows))
             if not old:
                 return 0
             last = Link(rows[old - 1]["seq"], rows[old - 1]["hash"])
-            await transaction.execute(delete(AUDIT).where(_columns.tenant == tenant, _columns.seq <= last.seq))
-            await self._rows.add_last(transaction, remains(last))
+            transaction.execute(delete(AUDIT).where(_columns.tenant == tenant, _columns.seq <= last.seq))
+            self._rows.add_last(transaction, remains(last))
             return old
 
         return await self._engines.together(write)

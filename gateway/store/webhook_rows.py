@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.key_types import KeyKind
 from gateway.store.engine import Engines
+from gateway.store.lanes import Transaction
 from gateway.store.tables import API_KEYS, WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row, person, to_columns
 from gateway.types import Principal
 from gateway.webhook_types import Webhook
@@ -36,19 +36,19 @@ class WebhookRows:
         """
         mine = belongs_to(WEBHOOKS, webhook.principal)
 
-        async def write(transaction: AsyncConnection) -> Webhook | None:
+        def write(transaction: Transaction) -> Webhook | None:
             again = (
                 update(WEBHOOKS)
                 .where(mine, _columns.url == webhook.url)
                 .values(events=webhook.events, disabled_at=None)
                 .returning(*_columns)
             )
-            if found := (await transaction.execute(again)).mappings().one_or_none():
+            if found := transaction.execute(again).mappings().one_or_none():
                 return from_row(Webhook, found)
-            count = (await transaction.execute(select(func.count()).select_from(WEBHOOKS).where(mine))).scalar_one()
+            count = transaction.execute(select(func.count()).select_from(WEBHOOKS).where(mine)).scalar_one()
             if count >= most:
                 return None
-            await transaction.execute(self._engines.insert(WEBHOOKS).values(to_columns(webhook)))
+            transaction.execute(self._engines.insert(WEBHOOKS).values(to_columns(webhook)))
             return webhook
 
         return await self._engines.in_turn(f"webhooks {json.dumps(person(webhook.principal))}", write)
@@ -78,10 +78,10 @@ class WebhookRows:
     async def drop(self, app: Principal, webhook_id: str) -> bool:
         """Forget it, and what was on its way to it. False if the app has no such webhook."""
 
-        async def write(transaction: AsyncConnection) -> bool:
-            if (await transaction.execute(delete(WEBHOOKS).where(_is(app, webhook_id)))).rowcount != 1:
+        def write(transaction: Transaction) -> bool:
+            if transaction.execute(delete(WEBHOOKS).where(_is(app, webhook_id))).rowcount != 1:
                 return False
-            await transaction.execute(
+            transaction.execute(
                 delete(WEBHOOK_DELIVERIES).where(WEBHOOK_DELIVERIES.c.webhook_id == webhook_id)
             )  # fmt: skip
             return True

@@ -102,14 +102,12 @@ async def test_a_full_disk_gives_out_no_token(sqlite_url: str) -> None:
     calling = Calling(strict_log(store))
     await calling.call()
     # Which connection writes is the store's business, and there is one; the limit holds for a connection.
-    async with store._engines.writing.connect() as writer:
-        await writer.execute(text("PRAGMA max_page_count = 1"))
+    await store._engines.together(lambda writer: writer.execute(text("PRAGMA max_page_count = 1")))
     with anyio.fail_after(60):
         while how(await calling.call(text="x" * 100)) == "done":
             await anyio.lowlevel.checkpoint()
     await refused_and_others_not(calling)
-    async with store._engines.writing.connect() as writer:
-        await writer.execute(text("PRAGMA max_page_count = 1000000"))
+    await store._engines.together(lambda writer: writer.execute(text("PRAGMA max_page_count = 1000000")))
     await recovers(calling)
     await calling.audit.close()
     assert [found.broken for found in await verify(store.trail)] == [None]
@@ -120,7 +118,7 @@ async def test_a_postgresql_that_is_down_gives_out_no_token(postgres_url: str, p
     store = await Store.open(postgres_url)
     calling = Calling(strict_log(store))
     await calling.call()
-    name = store._engines.writing.url.database
+    name = store._engines.writing.engine.url.database
     postgres_server.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")  # type: ignore[arg-type]
     postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # type: ignore[arg-type]
 
@@ -137,7 +135,7 @@ async def test_a_postgresql_that_is_down_gives_out_no_token(postgres_url: str, p
 
 async def test_concurrent_calls_share_commits(store: Store, calling: Calling) -> None:
     commits = []
-    event.listen(store._engines.writing.sync_engine, "commit", lambda _: commits.append(1))
+    event.listen(store._engines.writing.engine, "commit", lambda _: commits.append(1))
 
     assert {how(outcome) for outcome in await asyncio.gather(*(calling.call() for _ in range(200)))} == {"done"}
 

@@ -60,11 +60,10 @@ class Fault:
     async def _open_store(self, url: str) -> Store:
         await (await Store.open(url)).close()
         engines = _engines(url)
-        sync = engines.writing.sync_engine
-        for engine in {sync, engines.reading.sync_engine}:
+        for engine in {engines.writing.engine, engines.reading.engine}:
             event.listen(engine, "before_cursor_execute", self._before)
             event.listen(engine, "after_cursor_execute", self._after)
-        event.listen(sync, "commit", self._commit)
+        event.listen(engines.writing.engine, "commit", self._commit)
         return Store(engines)
 
     def _before(self, *_: Any) -> None:

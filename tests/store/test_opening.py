@@ -72,25 +72,25 @@ async def test_every_connection_has_the_settings_that_keep_tokens_safe(tmp_path:
         "secure_delete": 1,
         "temp_store": 2,
     }
-    for engine in (engines.reading, engines.writing):
-        async with engine.connect() as connection:
-            found = {name: (await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in wanted}
-            assert found == wanted
+    for lane in (engines.reading, engines.writing):
+        found = await lane.run(
+            lambda connection: {name: connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted}
+        )
+        assert found == wanted
     await engines.dispose()
 
 
 async def test_a_writing_transaction_holds_the_lock_from_its_beginning_and_readers_go_on(tmp_path: Path) -> None:
     engines = sqlite_engines(tmp_path / "gateway.db")
-    async with engines.writing.begin() as connection:
-        await connection.execute(text("CREATE TABLE t (x)"))
+    await engines.change(text("CREATE TABLE t (x)"))
     impatient = sqlite_engines(tmp_path / "gateway.db")
 
-    async with engines.writing.begin():
+    with engines.writing.engine.begin():
         assert await engines.rows(text("SELECT * FROM t")) == []
-        async with impatient.reading.connect() as other:
-            await other.execute(text("PRAGMA busy_timeout = 0"))
+        with impatient.reading.engine.connect() as other:
+            other.execute(text("PRAGMA busy_timeout = 0"))
             with pytest.raises(SQLAlchemyError, match="locked"):
-                await other.execute(text("INSERT INTO t VALUES (1)"))
+                other.execute(text("INSERT INTO t VALUES (1)"))
     await impatient.dispose()
     await engines.dispose()
 

@@ -133,7 +133,7 @@ async def test_a_fact_that_is_not_written_is_not_delivered_either(post: Post):
 async def test_no_query_is_made_for_facts_that_concern_no_app(post: Post):
     statements: list[str] = []
     event.listen(
-        post.store._engines.writing.sync_engine,
+        post.store._engines.writing.engine,
         "before_cursor_execute",
         lambda _c, _cursor, statement, *_: statements.append(statement),
     )
