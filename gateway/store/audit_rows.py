@@ -5,51 +5,35 @@ others until it has committed, and leaves its own. So that nobody waits long, ap
 transaction does. A change of state is recorded in the transaction that makes it (`together`, `change`): there is none
 without the other. What apps want to hear of goes into the outbox of webhooks with the event, likewise.
 
-Below: `audit_chain`, `delivery_rows`. Beside it: `trail_rows`, which reads and prunes whole chains.
+Below: `audit_append`, `audit_chain`, `delivery_rows`. Beside it: `trail_rows`, which reads and prunes whole chains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, true
 
-from gateway.store.audit_chain import GENESIS, Entry, Link, as_stored
+from gateway.store.audit_append import AuditEnds, RepeatedError
+from gateway.store.audit_chain import Entry, Link, as_stored
 from gateway.store.delivery_rows import Notice, put_in
 from gateway.store.engine import Engines
 from gateway.store.lanes import Answer, Transaction
-from gateway.store.tables import AUDIT, AUDIT_HEADS, belongs_to, from_row, to_columns
+from gateway.store.tables import AUDIT, belongs_to, from_row
 from gateway.types import AuditEvent, Principal
 
 Heard = Callable[[AuditEvent], Notice | None]
 
 _columns = AUDIT.c
-_heads = AUDIT_HEADS.c
 _EVENT = [column for column in _columns if column.name not in ("seq", "hash")]
-# Built once: building them costs as much as running them.
-_HOLD_HEADS = (
-    select(AUDIT_HEADS)
-    .where(_heads.tenant.in_(bindparam("tenants", expanding=True)))
-    .order_by(_heads.tenant)
-    .with_for_update()
-)
-_MOVE_HEAD = (
-    update(AUDIT_HEADS)
-    .where(_heads.tenant == bindparam("of"))
-    .values(seq=bindparam("number"), hash=bindparam("digest"))
-)  # fmt: skip
 _CALLS = ("tool.called", "tool.begun")
 _BEGUN = ".begun"
 _USES = (*_CALLS, "tokens.handed_out")
 _RAN = ("pending", "done", "tool_error", "tool_crashed", "tool_timeout", "invalid_result")
 """Outcomes of calls that had a credential, although they name no account."""
 _LATEST_USES = 10_000
-
-
-class RepeatedError(Exception):
-    """Some of the events are there already: the writer was in doubt, and does it again."""
 
 
 class AuditRows:
@@ -59,7 +43,7 @@ class AuditRows:
         self._engines = engines
         self._heard: Heard | None = None
         self._wake: Callable[[], None] = lambda: None
-        self._insert = engines.insert(AUDIT).on_conflict_do_nothing(index_elements=[_columns.id])
+        self._ends = AuditEnds(engines)
 
     def subscribe(self, heard: Heard, wake: Callable[[], None]) -> None:
         """Have what apps may want to hear of put into the outbox, and `wake` called when it is there."""
@@ -69,8 +53,11 @@ class AuditRows:
         """Add all of them or none. Appending an event again changes nothing, so a writer in doubt may repeat."""
         if not events:
             return
+        one_tenants = len({event.principal.tenant for event in events}) == 1
+        alone = one_tenants and self._ends.is_one_statement(events) and not self._notices(events)
+        run = self._engines.at_once if alone else self._engines.together
         try:
-            deliveries = await self._engines.together(lambda transaction: self._add(transaction, events))
+            deliveries = await run(lambda transaction: self._add(transaction, events))
         except RepeatedError:
             deliveries = await self._engines.together(lambda transaction: self._add_new(transaction, events))
         self._tell(deliveries)
@@ -108,32 +95,18 @@ class AuditRows:
 
         How many deliveries to apps they came to.
         """
-        stored = [as_stored(event) for event in events]
-        heads = self.hold_heads(transaction, {event.principal.tenant for event in stored})
-        rows = []
-        for event in stored:
-            tenant = event.principal.tenant
-            heads[tenant] = link = heads[tenant].to(event)
-            rows.append(to_columns(event) | {"seq": link.seq, "hash": link.hash})
-        if transaction.execute(self._insert, rows).rowcount != len(rows):
-            raise RepeatedError
-        moved = [{"of": tenant, "number": link.seq, "digest": link.hash} for tenant, link in heads.items()]
-        transaction.execute(_MOVE_HEAD, moved)
-        notices = [notice for event in events if (notice := self._heard(event))] if self._heard else []
+        for tenant, theirs in sorted(_by_tenant(events).items()):  # sorted: nobody waits for each other
+            self._ends.add(transaction, tenant, theirs)
+        notices = self._notices(events)
         return put_in(transaction, self._engines, notices) if notices else 0
 
     def add_last(self, transaction: Transaction, event: AuditEvent) -> None:
         """As the last thing that a transaction does, put a new event at the end of its chain."""
         self._add(transaction, [event])
 
-    def hold_heads(self, transaction: Transaction, tenants: set[str]) -> dict[str, Link]:
-        """The last link of each chain, which is held until the transaction ends. A chain that is new begins."""
-        found = self._links(transaction, tenants)
-        if missing := sorted(tenants - found.keys()):
-            begun = [{"tenant": tenant, "seq": GENESIS.seq, "hash": GENESIS.hash} for tenant in missing]
-            transaction.execute(self._engines.insert(AUDIT_HEADS).on_conflict_do_nothing(), begun)
-            found = self._links(transaction, tenants)
-        return found
+    def hold(self, transaction: Transaction, tenants: Collection[str]) -> None:
+        """Let nobody else add to these chains until the transaction has ended."""
+        self._ends.hold(transaction, tenants)
 
     async def list_latest(self, principal: Principal, limit: int = 50) -> list[AuditEvent]:
         """The person's latest events, the newest first."""
@@ -193,19 +166,18 @@ class AuditRows:
 
     def _add_new(self, transaction: Transaction, events: Sequence[AuditEvent]) -> int:
         """As `_add`, but for those that are there. The chains are held first: nobody adds them meanwhile."""
-        self.hold_heads(transaction, {as_stored(event).principal.tenant for event in events})
+        self.hold(transaction, _by_tenant(events))
         ids = {event.id for event in events}
         there = set(transaction.execute(select(_columns.id).where(_columns.id.in_(ids))).scalars())
         new = [event for event in {event.id: event for event in events}.values() if event.id not in there]
         return self._add(transaction, new) if new else 0
 
+    def _notices(self, events: Sequence[AuditEvent]) -> list[Notice]:
+        return [notice for event in events if (notice := self._heard(event))] if self._heard else []
+
     def _tell(self, deliveries: int) -> None:
         if deliveries:
             self._wake()
-
-    def _links(self, transaction: Transaction, tenants: set[str]) -> dict[str, Link]:
-        rows = transaction.execute(_HOLD_HEADS, {"tenants": sorted(tenants)}).mappings().all()
-        return {row["tenant"]: Link(row["seq"], row["hash"]) for row in rows}
 
 
 def told_once() -> ColumnElement[bool]:
@@ -213,6 +185,14 @@ def told_once() -> ColumnElement[bool]:
     end = AUDIT.alias()
     ended = select(end.c.id).where(end.c.id == func.replace(_columns.id, _BEGUN, "")).exists()
     return or_(_columns.action != "tool.begun", ~ended)
+
+
+def _by_tenant(events: Sequence[AuditEvent]) -> dict[str, list[AuditEvent]]:
+    """The events as they are stored, by their tenants, in their order."""
+    found: dict[str, list[AuditEvent]] = {}
+    for event in map(as_stored, events):
+        found.setdefault(event.principal.tenant, []).append(event)
+    return found
 
 
 def entry_of(row: Any) -> Entry:

@@ -120,7 +120,7 @@ class TrailRows:
         """
 
         def write(transaction: Transaction) -> int:
-            self._rows.hold_heads(transaction, {tenant})
+            self._rows.hold(transaction, {tenant})
             chain = select(_columns.seq, _columns.hash, _columns.at).where(_columns.tenant == tenant)
             rows = transaction.execute(chain.order_by(_columns.seq).limit(most)).mappings().all()
             old = next((number for number, row in enumerate(rows) if row["at"] >= before), len(rows))

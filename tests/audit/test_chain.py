@@ -75,6 +75,17 @@ async def test_what_strangers_are_called_breaks_no_chain(store: Store, client: s
     assert len(row.event.client or "") <= 400
 
 
+async def test_however_many_come_at_once_and_whatever_they_say_the_chain_is_one(store: Store) -> None:
+    """A few are chained by PostgreSQL itself, many by the gateway: there is nothing to tell them apart by."""
+    odd = 'a "host" of "seq":0,\\"seq":0 \u2028 \U0001f600'
+    for hundreds, size in enumerate((1, 10, 11, 60, 2)):
+        await store.audit.append([event(hundreds * 100 + n, client=odd, duration_ms=0.1 + n) for n in range(size)])
+    await asyncio.gather(*(store.audit.append([event(1000 + n), event(2000 + n, BERND)]) for n in range(20)))
+
+    assert [(found.rows, found.broken) for found in await verify(store.trail)] == [(84 + 20, None), (20, None)]
+    assert (await store.trail.page("default", 0, 1))[0].event == event(0, client=odd, duration_ms=0.1)
+
+
 INSERT = "INSERT INTO audit (id, tenant, issuer, subject, at, action, outcome, seq, hash) SELECT 'new', tenant, issuer"
 TAMPERED = {
     "altered": ("UPDATE audit SET outcome = 'done' WHERE seq = 3", 3, "was altered"),
