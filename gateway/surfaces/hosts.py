@@ -38,6 +38,8 @@ class Stdio:
 
 Server = Http | Stdio
 
+_ONE_LINE = 48  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -153,7 +155,7 @@ def snippet(host: Host, name: str, server: Server) -> str:
         return _command_line(name, server)
     if host.root is None:
         raise ValueError(f"{host.name} starts no servers: give it a URL.")
-    return json.dumps({host.root: {name: _entry(host, server)}}, indent=2, ensure_ascii=False)
+    return _laid_out({host.root: {name: _entry(host, server)}})
 
 
 def link(host: Host, name: str, server: Server) -> str | None:
@@ -181,6 +183,23 @@ def _entry(host: Host, server: Server) -> dict[str, Any]:
             if env:
                 entry["env"] = dict(env)
     return {"type": kind, **entry} if host.names_kind else entry
+
+
+def _laid_out(value: Any, indent: str = "") -> str:
+    """JSON for people: what has nothing inside is on one line, if it fits there."""
+    inner = list(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+    flat = json.dumps(value, ensure_ascii=False)
+    if not inner or (len(flat) <= _ONE_LINE and not any(isinstance(each, dict | list) for each in inner)):
+        return flat
+    deeper = f"{indent}  "
+    names = (
+        [f"{json.dumps(name, ensure_ascii=False)}: " for name in value]
+        if isinstance(value, dict)
+        else [""] * len(inner)
+    )
+    lines = ",\n".join(f"{deeper}{name}{_laid_out(each, deeper)}" for name, each in zip(names, inner, strict=True))
+    opens, closes = "{}" if isinstance(value, dict) else "[]"
+    return f"{opens}\n{lines}\n{indent}{closes}"
 
 
 def _compact(entry: Mapping[str, Any]) -> bytes:

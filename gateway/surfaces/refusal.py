@@ -59,7 +59,8 @@ class Refusal:
 <section class="card">
 <p class="eyebrow">{self.status}</p>
 <h1>{title}</h1>
-<p>{text}</p>
+<p class="lead">{text}</p>
+<p class="onward"><a class="button secondary" href="{root}/">To the front page</a></p>
 </section>
 </main>
 </body>

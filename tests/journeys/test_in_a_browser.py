@@ -307,6 +307,43 @@ async def test_disconnecting_ends_the_access_here_and_at_the_provider(stage, som
     assert await stage.link()
 
 
+async def test_an_account_is_connected_before_any_tool_asks(stage, someone):
+    alice = await someone()
+    await alice.open(f"{stage.url}/connections")
+    await alice.reads("Nothing is connected yet")
+    await alice.page.get_by_text("For 1 tool: Acme").click()
+    await alice.reads("whoami", "Know who you are", "See your e-mail address")
+
+    await alice.press("Connect Acme")
+    await alice.lands_on("Connect Acme")
+    await alice.reads("You asked for this on your own page of connections.")
+    await alice.press("Connect")
+    await sign_in(alice, "Approve")
+    await alice.lands_on(CONNECTED)
+    await alice.page.get_by_role("link", name="Back to my connections").click()
+    await alice.lands_on("My connections")
+    await alice.reads("alice@example.com", "Active", "Not lately")
+
+    assert await stage.call() == "alice@example.com"
+    async with asyncio.timeout(10):  # until the call is on record
+        while "Not lately" in await alice.page.get_by_role("main").inner_text():
+            await alice.page.reload()
+    await alice.reads("Used by 1 tool", "Desk Assistant")
+
+
+async def test_what_a_host_is_given_is_copied_at_one_press(stage, someone):
+    alice = await someone(permissions=["clipboard-read", "clipboard-write"])
+    await alice.open(stage.url)
+    await alice.page.get_by_role("link", name="Plug in").first.click()
+    await alice.lands_on("Plug the gateway into your program")
+
+    await alice.press("Copy for Claude Code")
+    await expect(alice.page.get_by_role("status")).to_have_text("Copied")
+
+    copied = await alice.page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"claude mcp add --transport http atp-gateway {stage.url}/mcp"
+
+
 async def test_a_consent_needs_no_mouse(stage, someone):
     alice = await someone()
     keyboard = alice.page.keyboard
@@ -342,6 +379,8 @@ async def test_every_page_can_be_read_on_the_narrowest_phone(stage, someone, sch
 
     await alice.open(stage.url)
     await look("Tools that act for you, with your own accounts")
+    await alice.open(f"{stage.url}/hosts")
+    await look("Plug the gateway into your program")
     await alice.open(await stage.link("fingerprint"))
     await look("Connect ledger")
     await alice.press("Not now")

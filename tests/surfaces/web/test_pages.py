@@ -152,7 +152,7 @@ async def test_the_static_files_are_served_and_nothing_else(site, alice) -> None
 
 async def test_the_front_page_says_what_to_paste(site, alice) -> None:
     page = await alice.get("/")
-    assert f"<code>{site.url}/mcp</code>" in page.text
+    assert f'<code id="address">{site.url}/mcp</code>' in page.text
     assert 'href="/connections"' in page.text
 
 
