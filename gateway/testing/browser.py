@@ -121,7 +121,9 @@ class Browser:
 
 
 def _next_step(page: Page, *, approve: bool) -> tuple[Form, Button] | Link | None:
-    """What a person who wants to connect, and then to say yes or no, presses next."""
+    """What a person who wants to connect, and then to say yes or no, presses next, or waits for."""
+    if page.onward is not None:
+        return Link("", page.onward)
     if found := _find_button(page, _CONNECT):
         return found
     typing = any(form.typed_in for form in page.forms)

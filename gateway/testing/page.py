@@ -66,7 +66,8 @@ class Link:
 
 @dataclass(slots=True)
 class Page:
-    """Where the browser stands. `text` is the visible text, white space folded; `html` the source."""
+    """Where the browser stands. `text` is the visible text, white space folded; `html` the source. `onward` is where
+    the page itself leads after a moment."""
 
     url: str
     status: int
@@ -75,6 +76,7 @@ class Page:
     text: str = field(default="", repr=False)
     forms: list[Form] = field(default_factory=list, repr=False)
     links: list[Link] = field(default_factory=list, repr=False)
+    onward: str | None = field(default=None, repr=False)
 
 
 def read_page(url: str, status: int, html: str) -> Page:
@@ -108,6 +110,9 @@ class _Reader(HTMLParser):
             action = urljoin(self._page.url, attributes.get("action") or self._page.url)
             self._form = Form(action, attributes.get("method", "get").lower())
             self._page.forms.append(self._form)
+        elif tag == "meta" and attributes.get("http-equiv", "").lower() == "refresh":
+            _, _, url = attributes.get("content", "").partition("url=")
+            self._page.onward = urljoin(self._page.url, url) if url else None
         elif tag == "a" and "href" in attributes:
             self._labelled = Link("", urljoin(self._page.url, attributes["href"]))
             self._page.links.append(self._labelled)

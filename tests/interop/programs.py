@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
+import pty
 import re
 import secrets
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -39,6 +42,13 @@ def clean_environment(home: Path) -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.startswith(("ATP_GATEWAY_", "MCP_", "CLAUDE"))
     }
     return kept | {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home), "NO_COLOR": "1"}
+
+
+def free_port() -> int:
+    """A port that nobody had a moment ago, for a program that has to be told one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
 
 
 def gateway_settings(home: Path, issuer: str) -> dict[str, str]:
@@ -92,12 +102,38 @@ async def run(command: Command, environment: Mapping[str, str]) -> tuple[int, st
     return process.returncode, printed.decode() or complained.decode()
 
 
+async def run_at_a_terminal(command: Command, environment: Mapping[str, str]) -> tuple[int, str]:
+    """As `run`, for a program that works for somebody at a terminal alone: what it wrote there, escapes and all."""
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    written = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(written), os.fdopen(ours, "rb", buffering=0)
+    )
+    said = b""
+    try:
+        with anyio.fail_after(PATIENCE):
+            with contextlib.suppress(OSError):  # how a terminal says that nobody has it open any more
+                while more := await written.read(4096):
+                    said += more
+            return await process.wait(), said.decode(errors="replace")
+    finally:
+        transport.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 class Host:
     """One of the programs in hosts/: it connects, says what tools there are, and calls the ones it is told to.
 
     It reads {"name", "arguments"} from stdin and prints lines of JSON: {"tools", "protocol"} at first; then for each
     call any number of {"visit": url}, when the gateway asks to send the person somewhere, and in the end either
-    {"text", "is_error"} or {"code", "links"}.
+    {"text", "is_error"} or {"code", "links"}. One that has to log in first prints {"open": url}, and reads
+    {"back": url}: where that led in the end.
     """
 
     def __init__(self, process: Process, complaints: Path) -> None:
@@ -113,12 +149,16 @@ class Host:
         said: dict[str, Any] = json.loads(line)
         return said
 
-    async def call(self, name: str, **arguments: Any) -> dict[str, Any]:
-        """Tell it to call a tool; the first thing that it prints about that."""
+    async def tell(self, **line: Any) -> dict[str, Any]:
+        """Write it a line; the next one that it prints."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"name": name, "arguments": arguments}).encode() + b"\n")
+        self._process.stdin.write(json.dumps(line).encode() + b"\n")
         await self._process.stdin.drain()
         return await self.hear()
+
+    async def call(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Tell it to call a tool; the first thing that it prints about that."""
+        return await self.tell(name=name, arguments=arguments)
 
 
 @asynccontextmanager

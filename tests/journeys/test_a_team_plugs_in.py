@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -24,7 +23,7 @@ from mcp.shared.exceptions import MCPError
 from playwright.async_api import Browser
 
 from tests.interop.desk import Desk, desk
-from tests.interop.programs import NODE, ROOT, clean_environment, run
+from tests.interop.programs import NODE, ROOT, clean_environment, free_port, run
 from tests.interop.sdk_host import sdk_host
 from tests.journeys.chromium import Profile, chromium, profile
 from tests.journeys.team import Team, team
@@ -180,12 +179,6 @@ async def answer(client: Client, tool: str) -> str:
 def environment_of(somebody: Somebody) -> dict[str, str]:
     home = somebody.desk.browser.parent
     return clean_environment(home) | {"BROWSER": str(somebody.desk.browser)}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 PROGRAMS = {"the Python SDK": python_sdk, "mcp-remote": mcp_remote, "the Inspector": inspector}

@@ -125,6 +125,14 @@ async def test_a_person_who_says_no_still_connects_and_signs_in() -> None:
         assert (await browser.consent(f"{SITE}/", approve=False)).text == "refused"
 
 
+async def test_a_page_that_leads_on_by_itself_is_waited_for() -> None:
+    onward = says("<meta http-equiv='refresh' content='0; url=/there?a=1&amp;b=2'><form><button>No</button></form>")
+
+    async with browsing([Route("/", onward), Route("/there", says("Arrived"))]) as browser:
+        assert (await browser.open(f"{SITE}/")).onward == f"{SITE}/there?a=1&b=2"
+        assert (await browser.consent(f"{SITE}/")).text == "Arrived"
+
+
 async def test_disconnect_is_not_connect() -> None:
     html = 'Connected. <form method="post" action="/off"><button>Disconnect</button></form>'
     async with browsing([Route("/", says(html))]) as browser:
