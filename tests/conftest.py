@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["databases", "canary"]
+pytest_plugins = ["databases", "canary", "tests.warm"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,9 +19,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.warm import atp_gateway
+
 HERE = Path(__file__).parent
 NODE = HERE.parent.parent / ".cache/peers/bin/node"
-MAIN = "from gateway.cli import main; main()"
 
 TOOLKIT = '''
 import httpx2
@@ -87,7 +88,7 @@ class TeamGateway:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of ours, with this gateway's settings."""
-        command = [sys.executable, "-c", MAIN, *arguments]
+        command = atp_gateway(*arguments)
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=60, check=False)
 
     def key(self, person: str, *more: str) -> str:
@@ -142,9 +143,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         }
         gateway = TeamGateway(folder, environ)
-        process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "serve"], env=environ, stderr=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen(atp_gateway("serve"), env=environ, stderr=subprocess.PIPE, text=True)
         running.append(process)
         gateway.url = _address(process, gateway.said)
         return gateway

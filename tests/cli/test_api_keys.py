@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-MAIN = "from gateway.cli import main; main()"
+from tests.warm import atp_gateway
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -31,7 +32,7 @@ def keys(tmp_path: Path) -> Run:
     }
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", MAIN, "keys", *arguments]
+        command = atp_gateway("keys", *arguments)
         return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
     return run

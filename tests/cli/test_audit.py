@@ -26,8 +26,8 @@ from gateway.settings import load_settings
 from gateway.store.store import Store
 from gateway.types import AuditEvent, Principal
 from gateway.vault.key_sources import new_key
+from tests.warm import atp_gateway
 
-MAIN = "from gateway.cli import main; main()"
 DOCS = Path(__file__).parents[2] / "docs" / "audit.md"
 NOW = datetime.now(UTC)
 ADA, BOB = Principal("local", "ada"), Principal("https://login.example", "bob", "acme")
@@ -67,7 +67,7 @@ async def audit(sqlite_url: str, tmp_path: Path) -> Run:
     await store.close()
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", MAIN, "audit", *arguments]
+        command = atp_gateway("audit", *arguments)
         return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
     return run

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-MAIN = "from gateway.cli import main; main()"
+from tests.warm import atp_gateway
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 OTHER_KEY = "3q2+78r+ur4BI0VniavN7wAAESIzRFVmd4iZqrvM3e4="
 ENVELOPE = {
@@ -63,7 +63,7 @@ def run(tmp_path: Path) -> Run:
 
     def run(*arguments: str, stdin: int = subprocess.DEVNULL, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", MAIN, *arguments],
+            atp_gateway(*arguments),
             stdin=stdin,
             cwd=tmp_path,
             env=environment | more,

@@ -19,6 +19,7 @@ from mcp import Client, StdioServerParameters
 from gateway.cli.demo import World, stage, stdio_server
 from gateway.cli.demo_play import play
 from gateway.cli.narrator import Narrator
+from tests.warm import atp_gateway
 
 ROOT = Path(__file__).parents[2]
 MAIN = "from gateway.cli import main; main()"
@@ -38,7 +39,7 @@ def environment(rubbish: Path) -> dict[str, str]:
 
 
 def demo(rubbish: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", MAIN, "demo", *arguments]
+    command = atp_gateway("demo", *arguments)
     return subprocess.run(
         command, env=environment(rubbish), capture_output=True, text=True, timeout=DEADLINE, check=False
     )
@@ -89,7 +90,7 @@ def test_a_port_that_is_taken_is_named(rubbish: Path) -> None:
 
 @pytest.fixture
 def staying(rubbish: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", MAIN, "demo", "--port", "0"]
+    command = atp_gateway("demo", "--port", "0")
     process = subprocess.Popen(command, env=environment(rubbish), stdout=subprocess.PIPE, text=True)
     deadline = threading.Timer(DEADLINE, process.kill)
     deadline.start()

@@ -13,8 +13,9 @@ from threading import Thread
 
 import pytest
 
+from tests.warm import atp_gateway
+
 ROOT = Path(__file__).parents[2]
-MAIN = "from gateway.cli import main; main()"
 ACCESS_PAGE = "https://acme.example/apps"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -72,9 +73,9 @@ def run(tmp_path: Path, acme: HTTPServer) -> Run:
         "PYTHONPATH": str(ROOT),
     }
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, *arguments],
+            command,
             cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
@@ -84,14 +85,14 @@ def run(tmp_path: Path, acme: HTTPServer) -> Run:
 @contextmanager
 def disconnected(run: Run, *accounts: str) -> Iterator[str]:
     """What is printed when the first of these connections is ended, which is gone then."""
-    held = run(str(Path(__file__).with_name("holder.py")), *accounts)
+    held = run([sys.executable, str(Path(__file__).with_name("holder.py")), *accounts])
     assert held.returncode == 0, held.stderr
-    shown = run("-c", MAIN, "connections", "--config", "gateway.toml", "--disconnect", held.stdout.strip())
+    shown = run(atp_gateway("connections", "--config", "gateway.toml", "--disconnect", held.stdout.strip()))
     assert (shown.returncode, shown.stdout) == (0, "")
     assert "✓ Acme is disconnected." in shown.stderr
     assert "canary" not in shown.stderr
     yield shown.stderr
-    again = run("-c", MAIN, "connections", "--config", "gateway.toml", "--json")
+    again = run(atp_gateway("connections", "--config", "gateway.toml", "--json"))
     assert again.stdout.strip() == "[]"
 
 

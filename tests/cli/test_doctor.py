@@ -30,6 +30,7 @@ from gateway.doctor.finding import Finding, State
 from gateway.doctor.place import Place
 from gateway.errors import SettingsError
 from gateway.testing.serving import serving
+from tests.warm import atp_gateway
 
 METADATA = "/.well-known/oauth-protected-resource"
 Answer = Callable[[Request], Response]
@@ -271,7 +272,7 @@ def test_a_script_gets_json_and_an_exit_code() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        command = [sys.executable, "-c", "from gateway.cli import main; main()", "doctor", url]
+        command = atp_gateway("doctor", url)
         people, scripts = (
             subprocess.run([*command, *more], env=environ, capture_output=True, text=True, timeout=60, check=False)
             for more in ([], ["--json"])

@@ -21,8 +21,8 @@ from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring
 from gateway.vault.vault import Vault
 from tests.vault.sealed_world import World
+from tests.warm import atp_gateway
 
-MAIN = "from gateway.cli import main; main()"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -57,7 +57,7 @@ def keys(database: Path, key: Secret) -> Run:
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
         return subprocess.run(
-            [sys.executable, "-c", MAIN, "keys", *arguments],
+            atp_gateway("keys", *arguments),
             env=environ | ours | more,
             capture_output=True,
             text=True,

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-MAIN = "from gateway.cli import main; main()"
+from tests.warm import atp_gateway
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -34,7 +35,7 @@ def people(tmp_path: Path) -> Run:
     }
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", MAIN, "people", *arguments]
+        command = atp_gateway("people", *arguments)
         return subprocess.run(command, env=environ | more, capture_output=True, text=True, timeout=120, check=False)
 
     return run

@@ -6,7 +6,6 @@ import base64
 import os
 import secrets
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,9 +22,9 @@ from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
 from gateway.testing.grants import RegisteredClient
 from gateway.testing.serving import serving
+from tests.warm import atp_gateway
 
 ROOT = Path(__file__).parents[2]
-MAIN = "from gateway.cli import main; main()"
 DEADLINE = 40
 
 GUIDE = """
@@ -160,7 +159,7 @@ async def run(
 ) -> AsyncIterator[tuple[Process, Lines, Lines]]:
     """The script in a process of its own; gives that, its output and its errors."""
     await anyio.Path(script).write_text(dedent(code))
-    command = [sys.executable, "-c", MAIN, "run", "--port", "0", *options, str(script), *arguments]
+    command = atp_gateway("run", "--port", "0", *options, script, *arguments)
     with anyio.fail_after(DEADLINE):
         async with await anyio.open_process(command, env=environment, stdout=PIPE, stderr=PIPE) as process:
             try:

@@ -31,6 +31,7 @@ from gateway.clock import SystemClock
 from gateway.key_types import KeyKind
 from gateway.store.store import Store
 from gateway.types import Principal
+from tests.warm import atp_gateway
 
 ATP_GATEWAY = Path(sys.executable).parent / "atp-gateway"
 SEED = int(os.environ.get("FUZZ_SEED", "3141592"))
@@ -91,7 +92,7 @@ class Gateway:
 
     def command(self, *arguments: str) -> str:
         """What a command of the gateway prints, beside the process that serves."""
-        command = [ATP_GATEWAY, *arguments]
+        command = atp_gateway(*arguments)
         done = subprocess.run(command, env=self.environment, capture_output=True, timeout=PATIENCE, check=True)
         return done.stdout.decode()
 

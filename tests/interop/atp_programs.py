@@ -21,7 +21,8 @@ from typing import Any
 import anyio
 from mcp import Client
 
-from tests.interop.programs import ATP_GATEWAY, ROOT, Command
+from tests.interop.programs import ROOT, Command
+from tests.warm import atp_gateway
 
 PATIENCE = 120
 """Seconds until what does not happen counts as hanging: a busy machine takes many to start a few programs."""
@@ -97,8 +98,7 @@ class Operated:
 
     async def new_key(self, kind: str, name: str, *options: str) -> str:
         """`atp-gateway keys create … --json`"""
-        command = [ATP_GATEWAY, "keys", "create", kind, name, *options, "--json"]
-        made = await self.run(command)
+        made = await self.run(atp_gateway("keys", "create", kind, name, *options, "--json"))
         self.keys[name] = json.loads(made)["key"]
         return self.keys[name]
 
@@ -146,7 +146,7 @@ async def operated(folder: Path, environment: Mapping[str, str], port: int = 0) 
     log = folder / "gateway.log"
     with log.open("wb") as printed:
         process = await asyncio.create_subprocess_exec(
-            ATP_GATEWAY, "serve", "--port", str(port), env=environment, stdin=DEVNULL, stdout=printed, stderr=printed
+            *atp_gateway("serve", "--port", str(port)), env=environment, stdin=DEVNULL, stdout=printed, stderr=printed
         )
     try:
         await until(lambda: _address(log) or process.returncode is not None)

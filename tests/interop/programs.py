@@ -23,6 +23,8 @@ from typing import IO, Any
 
 import anyio
 
+from tests.warm import atp_gateway
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PEERS = ROOT / ".cache/peers/bin"
@@ -82,7 +84,7 @@ async def running(command: Command, environment: Mapping[str, str], errors: IO[b
 @asynccontextmanager
 async def served_gateway(environment: Mapping[str, str]) -> AsyncIterator[str]:
     """The base URL of `atp-gateway serve`, once it says that it answers."""
-    command = [ATP_GATEWAY, "serve", TOOLKIT, "--strict", "--port", "0"]
+    command = atp_gateway("serve", TOOLKIT, "--strict", "--port", "0")
     quiet = {**environment, "ATP_GATEWAY_LOG_LEVEL": "WARNING"}  # nobody empties the pipe once it has said its address
     async with running(command, quiet, PIPE) as process:
         assert process.stderr

@@ -21,7 +21,8 @@ from gateway.testing.clocks import RunningClock
 from gateway.testing.twins.twin import Twin, make_twin
 from tests.canary import marks
 from tests.interop.atp_programs import Operated, Program, operated, until
-from tests.interop.programs import ATP_GATEWAY, ROOT, gateway_settings
+from tests.interop.programs import ROOT, gateway_settings
+from tests.warm import atp_gateway
 
 PUBLISHED = Path(__file__).parent / "published"
 BACK, HOOK = "https://notes.example/connected", "https://hooks.notes.example/atp"
@@ -199,8 +200,8 @@ async def test_no_key_stands_in_anything_that_is_logged_or_answered(gateway: Ope
                 answer = await _ask_badly(http, method, path, text)
                 assert answer.status_code >= 400, (method, path)
                 said.append(f"{method} {path} {answer.headers} {answer.text}")
-    said.append(await gateway.run([ATP_GATEWAY, "keys", "list", "--json"]))
-    said.append(await gateway.run([ATP_GATEWAY, "keys", "revoke", key]))
+    said.append(await gateway.run(atp_gateway("keys", "list", "--json")))
+    said.append(await gateway.run(atp_gateway("keys", "revoke", key)))
     logged = gateway.log.read_bytes()
 
     assert '"route": "/api/v1/toolkit/*"' in logged.decode()

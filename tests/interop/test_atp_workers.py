@@ -24,10 +24,10 @@ from gateway import app
 from gateway.app import Gateway
 from gateway.key_types import KeyKind
 from gateway.settings import load_settings
+from tests.warm import atp_gateway
 
 ROOT = Path(__file__).parents[2]
 VAULT_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
-GATEWAY = "from gateway.cli import main; main()"
 SCRIPT = """
 import os, sys
 from pathlib import Path
@@ -200,7 +200,7 @@ async def test_a_gateway_that_was_killed_has_its_toolkit_back_by_itself(tmp_path
         await whole.enter_async_context(worker(tmp_path, base_url, key))
         await _until_listed(base_url, "greet")
         first.kill()
-        await first.wait()
+        await first.communicate()
         await whole.enter_async_context(_serving(tmp_path, port))
         await _until_listed(base_url, "greet")
         answer = await call(base_url, "greet", name="Ada")
@@ -224,9 +224,7 @@ def _free_port() -> int:
 @asynccontextmanager
 async def _serving(folder: Path, port: int) -> AsyncIterator[Process]:
     environ = _environ(**settings_for(folder, port), ATP_GATEWAY_LOG_LEVEL="WARNING")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", GATEWAY, "serve", cwd=folder, env=environ, stderr=PIPE
-    )
+    process = await asyncio.create_subprocess_exec(*atp_gateway("serve"), cwd=folder, env=environ, stderr=PIPE)
     try:
         assert process.stderr
         with anyio.fail_after(30):

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.interop.programs import ATP_GATEWAY, NODE, ROOT, TOOLKIT, Command, clean_environment, run
+from tests.interop.programs import NODE, ROOT, TOOLKIT, Command, clean_environment, run
+from tests.warm import atp_gateway
 
 INSPECTOR = ROOT / "tests/node_modules/@modelcontextprotocol/inspector/clients"
 CLI: Command = [NODE, INSPECTOR / "launcher/build/index.js", "--cli"]
@@ -20,7 +21,7 @@ def ask(request, environment):
     """Runs one method on our gateway, reached in the way of the test's parameter: exit status and printed result."""
     way, _, era = request.param.partition("-")
     if way == "stdio":
-        before, after = [], ["--", ATP_GATEWAY, "stdio", TOOLKIT]
+        before, after = [], ["--", *atp_gateway("stdio", TOOLKIT)]
     else:
         gateway = request.getfixturevalue("gateway_process")
         url = gateway.sse if way == "sse" else gateway.mcp

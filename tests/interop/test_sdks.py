@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.programs import ATP_GATEWAY, HERE, NODE, PYTHON_OF_PEERS, TOOLKIT, Command, Host, running_host
+from tests.interop.programs import HERE, NODE, PYTHON_OF_PEERS, TOOLKIT, Command, Host, running_host
+from tests.warm import atp_gateway
 
 MODERN, HANDSHAKE = "2026-07-28", "2025-11-25"
 HOSTS = HERE / "hosts"
@@ -41,7 +42,7 @@ def host(request, tmp_path, environment):
     speaker, transport = request.param
     command, _ = SPEAKERS[speaker]
     if transport == "stdio":
-        target: Command = ["stdio", ATP_GATEWAY, "stdio", TOOLKIT]
+        target: Command = ["stdio", *atp_gateway("stdio", TOOLKIT)]
     else:
         gateway = request.getfixturevalue("gateway_process")
         target = [transport, getattr(gateway, {"http": "mcp", "sse": "sse"}[transport])]

@@ -13,6 +13,7 @@ import pytest
 from gateway import app
 from gateway.errors import SettingsError
 from gateway.settings import load_settings
+from tests.warm import atp_gateway
 
 KIT = """
 import os, sys
@@ -39,7 +40,7 @@ def test_stdio_runs_a_toolkit_apart_and_leaves_nothing_behind(kit, tmp_path):
     config = tmp_path / "gateway.toml"
     config.write_text('[toolkits]\nenvironment = ["REGION"]\n')
     command = ["stdio", "--isolation", "process", "--config", str(config), str(kit)]
-    program = [sys.executable, "-c", "from gateway.cli import main; main()", *command]
+    program = atp_gateway(*command)
     about = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     messages = [
         {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about},

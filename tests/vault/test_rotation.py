@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -30,8 +29,7 @@ from gateway.vault.vault import BY_DATA_KEY, SealedBy, Vault
 from tests.vault.conftest import MakeVault
 from tests.vault.sealed_world import NOW, TENANTS, World, person
 from tests.vault.test_data_keys import RemoteKey
-
-MAIN = "from gateway.cli import main; main()"
+from tests.warm import atp_gateway
 
 
 @pytest.fixture
@@ -321,7 +319,7 @@ def rotating(url: str, ring: str) -> Iterator[subprocess.Popen[bytes]]:
     """`atp-gateway keys rotate` as a process of its own."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ATP_GATEWAY_")}
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "keys", "rotate"],
+        atp_gateway("keys", "rotate"),
         env=environ
         | {
             "PYTHONPATH": os.pathsep.join(sys.path),
@@ -334,9 +332,7 @@ def rotating(url: str, ring: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        process.wait()
-        if process.stderr:
-            process.stderr.close()
+        process.communicate(timeout=60)
 
 
 async def test_a_rotation_killed_at_many_points_loses_nothing_and_comes_to_its_end(
@@ -356,12 +352,11 @@ async def test_a_rotation_killed_at_many_points_loses_nothing_and_comes_to_its_e
                 anew = total - sum(counts[by] for by in before)
                 if anew > point * total // points or process.poll() is not None:
                     break
-            process.send_signal(signal.SIGKILL)
         checked = await rotation_of(store, vault_of(key), clock).verify()
         assert checked.broken == []
         assert sum(checked.opened.values()) == total
     with rotating(database_url, key.reveal()) as process:
-        said = await asyncio.to_thread(process.communicate)
+        said = await asyncio.to_thread(process.communicate, timeout=60)
 
     assert process.returncode == 0
     assert b"Finished the rotation that was begun" in said[1]
