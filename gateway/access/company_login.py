@@ -18,7 +18,7 @@ import secrets
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
@@ -115,11 +115,9 @@ class CompanyLogin:
     async def begin(self, next_path: str, *, again: bool = False) -> Begun:
         """Off to the provider. IssuerUnavailableError. `again`: the person is to prove anew who they are."""
         metadata = await self._issuer.metadata()
-        ticket = self._tickets.write(
-            _PURPOSE,
-            {"r": secrets.token_urlsafe(32), "n": next_path if len(next_path) <= _LONGEST_PATH else "/"},
-            UNDER_WAY_FOR,
-        )
+        says = {"r": secrets.token_urlsafe(32), "n": next_path if len(next_path) <= _LONGEST_PATH else "/"}
+        since = {"a": str(int(self._clock.now().timestamp()))} if again else {}
+        ticket = self._tickets.write(_PURPOSE, says | since, UNDER_WAY_FOR)
         verifier = self._tickets.code("verifier", ticket)
         challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         state = self._tickets.code("state", ticket)
@@ -132,7 +130,7 @@ class CompanyLogin:
             "nonce": self._tickets.code("nonce", ticket),
             "code_challenge": challenge,
             "code_challenge_method": "S256",
-            **({"prompt": "login"} if again else {}),
+            **({"prompt": "login", "max_age": "0"} if again else {}),
         }
         url = str(metadata["authorization_endpoint"])
         return Begun(f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(asked)}", cookie_for(state), ticket)
@@ -155,6 +153,7 @@ class CompanyLogin:
             client_id=self._ours.client_id,
             nonce=self._tickets.code("nonce", ticket or ""),
             now=self._clock.now(),
+            since=datetime.fromtimestamp(int(says["a"]), UTC) if "a" in says else None,
         )
         return self._arrival(await self._completed(claims, tokens, metadata)), says["n"]
 

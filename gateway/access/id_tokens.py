@@ -27,14 +27,19 @@ _CHOOSES_ITS_KEY = ("crit", "jwk", "jku", "x5u")
 
 
 async def read_id_token(
-    token: object, issuer: Issuer, *, client_id: str, nonce: str, now: datetime
+    token: object, issuer: Issuer, *, client_id: str, nonce: str, now: datetime, since: datetime | None = None
 ) -> Mapping[str, Any]:
-    """The claims. SignInError for a token that is not good; IssuerUnavailableError while keys are not known."""
+    """The claims. SignInError for a token that is not good; IssuerUnavailableError while keys are not known.
+
+    `since`: the person was to prove who they are after this. A provider that does not tell when they did is believed.
+    """
     if not isinstance(token, str) or len(token) > _LONGEST:
         raise _wrong("it sent no ID token")
     claims = await _verified(token, issuer)
     _check(claims, issuer.url, client_id, nonce)
     _check_times(claims, now)
+    if since is not None:
+        _check_anew(claims, since)
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
         raise _wrong("its ID token does not say who you are")
@@ -76,6 +81,12 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
         raise _wrong("its ID token does not say when it was made")
     if now.timestamp() >= float(ends or 0) or float(issued or 0) > (now + LEEWAY).timestamp():
         raise _wrong("its ID token is not of this moment. A clock may be wrong, the gateway's or its own")
+
+
+def _check_anew(claims: Mapping[str, Any], since: datetime) -> None:
+    proved = claims.get("auth_time", since.timestamp())
+    if isinstance(proved, bool) or not isinstance(proved, int | float) or proved < (since - LEEWAY).timestamp():
+        raise _wrong("without asking you anew who you are")
 
 
 def _wrong(what: str) -> SignInError:

@@ -3,6 +3,9 @@
 In two steps, for there are two ways to say no. Until client and redirect URI are known to belong together, the person
 is told, and nobody is sent anywhere (RFC 9700 section 4.11). From then on the client is told, at its redirect URI.
 
+What is not known here is ignored, as OAuth wants it; so is what else OpenID Connect has, such as `max_age`: there is no
+ID token that could tell when somebody signed in, and nothing says that there is.
+
 Below: clients, redirect_uris. Above: the surface. Source: RFC 6749 section 4.1.1, RFC 7636 (S256 only), RFC 8707,
 RFC 9207; OpenID Connect Core 1.0 section 3.1.2.1 (`prompt`).
 """

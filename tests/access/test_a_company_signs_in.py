@@ -145,3 +145,15 @@ async def test_who_is_disabled_loses_the_browser_and_the_programs(house: Office)
             page = await house.by_company(browser, "eve")
             assert "may not sign in here any more" in page.text
             assert await house.accounts.store.grants.list_live(eve.principal, house.clock.now()) == []
+
+
+async def test_whoever_signs_in_again_is_asked_by_the_company_too(house: Office) -> None:
+    async with Browser() as browser:
+        await house.by_company(browser, "ada")
+
+        page = await browser.press(await browser.open(f"{house.url}/login?prompt=login&next=/connections"), "Continue")
+        assert page.url.startswith(house.company)
+        while page.url.startswith(house.company):
+            page = await browser.press(page, "", user="ada")
+
+        assert (page.url, page.status) == (f"{house.url}/connections", 200)

@@ -213,8 +213,8 @@ class Company:
         assert (url, token.reveal()) == (METADATA["userinfo_endpoint"], "opaque")
         return self.userinfo
 
-    async def sign_in(self) -> Any:
-        begun = await self.site.begin("/connections")
+    async def sign_in(self, *, again: bool = False) -> Any:
+        begun = await self.site.begin("/connections", again=again)
         query = {name: values[0] for name, values in parse_qs(urlsplit(begun.url).query).items()}
         self._nonce = query["nonce"]
         return await self.site.finish({"code": "c", "state": query["state"]}, begun.ticket)
@@ -301,6 +301,26 @@ async def test_a_code_that_is_not_exchanged_signs_nobody_in(
 
     with pytest.raises(kind):
         await company.sign_in()
+
+
+@pytest.mark.parametrize(
+    ("proved", "gets_in"),
+    [(0, True), (-60, True), (-61, False), (-86_400, False), (None, True), ("now", False), (True, False)],
+)
+async def test_who_was_to_be_asked_anew_and_was_not_is_not_signed_in(
+    login: Login, clock: MovableClock, proved: object, gets_in: bool
+) -> None:
+    """A provider that says nothing of it is believed."""
+    company = Company(login, clock)
+    moment = int(clock.now().timestamp())
+    company.claims = {"auth_time": moment + proved if type(proved) is int else proved}
+
+    assert await company.sign_in()
+    if gets_in:
+        assert await company.sign_in(again=True)
+    else:
+        with pytest.raises(SignInError, match="asking you anew"):
+            await company.sign_in(again=True)
 
 
 async def test_a_path_that_is_too_long_for_a_cookie_is_left_behind(login: Login, clock: MovableClock) -> None:

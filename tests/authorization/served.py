@@ -28,6 +28,12 @@ client = ToolKitClient(app_name="fixture")
 def greet() -> str:
     """Say hello."""
     return "hello"
+
+
+@client.tool(destructive=True)
+def wipe() -> str:
+    """Destroy something."""
+    return "wiped"
 '''
 
 

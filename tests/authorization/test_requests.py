@@ -129,3 +129,13 @@ def test_an_answer_keeps_the_redirect_uris_own_query_and_says_who_gives_it(uri: 
 
     assert url.startswith(begins)
     assert {"code": "c+/=", "state": "a&b=c #ü", "iss": ISSUER}.items() <= query_of(url).items()
+
+
+async def test_what_is_not_offered_is_ignored(light: House) -> None:
+    client = await light.client()
+    plain, _ = await light.ask(client.id)
+
+    asked, _ = await light.ask(client.id, max_age="0", nonce="n", claims="{}", acr_values="high", x="y")
+
+    assert (asked.scopes, asked.resource, asked.prompts) == (plain.scopes, plain.resource, plain.prompts)
+    assert "id_token" not in await light.tokens(client, max_age="0", nonce="n", scope="openid tools")

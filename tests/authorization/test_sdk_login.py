@@ -6,7 +6,7 @@ import http.server
 import json
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 import trustme
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
@@ -29,6 +30,7 @@ SECRET = "a secret of the operator's, with % and + in it, long enough"
 CONFIG = f"""
 [access]
 builtin = true
+step_up = true
 document_hosts = ["localhost:DOCUMENT_PORT"]
 
 [access.clients.intranet]
@@ -128,10 +130,10 @@ class Host:
         answer = self.answer
         return AuthorizationCodeResult(code=answer.get("code", ""), state=answer.get("state"), iss=answer.get("iss"))
 
-    def provider(self) -> OAuthClientProvider:
+    def provider(self, url: str | None = None) -> OAuthClientProvider:
         metadata = OAuthClientMetadata(client_name="SDK client", redirect_uris=[CALLBACK])  # type: ignore[list-item]
         return OAuthClientProvider(
-            self.served.mcp,
+            url or self.served.mcp,
             metadata,
             self,
             redirect_handler=self._open,
@@ -139,14 +141,17 @@ class Host:
             client_metadata_url=self.document,
         )
 
-    async def call(self, provider: OAuthClientProvider | None = None, mode: str = "auto") -> str:
-        """Call the tool, and log in as far as need be."""
+    async def call(
+        self, provider: OAuthClientProvider | None = None, mode: str = "auto", tools: Sequence[str] = ("greet",)
+    ) -> str:
+        """Call the tools, and log in as far as need be: what the last one says."""
         auth = provider or self.provider()
         async with (
             httpx2.AsyncClient(auth=auth, trust_env=False, timeout=10) as http,
             Client(streamable_http_client(self.served.mcp, http_client=http), mode=mode) as client,
         ):
-            text: str = (await client.call_tool("greet", {})).content[0].text  # type: ignore[union-attr]
+            answers = [await client.call_tool(tool, {}) for tool in tools]
+            text: str = answers[-1].content[0].text  # type: ignore[union-attr]
             return text
 
 
@@ -205,6 +210,34 @@ async def test_a_host_refreshes_by_itself_and_asks_nobody(served: Served) -> Non
     assert host.tokens.access_token != first.access_token
     assert host.tokens.refresh_token != first.refresh_token
     assert len(host.opened) == 1
+
+
+async def test_a_host_of_the_old_transport_logs_in_for_that_and_its_token_is_good_at_both(served: Served) -> None:
+    host, old = Host(served), f"{served.url}/sse"
+    provider = host.provider(old)
+
+    async with Client(sse_client(old, auth=provider)) as client:
+        assert (await client.call_tool("greet", {})).content[0].text == "hello"  # type: ignore[union-attr]
+
+    assert query_of(host.opened[0])["resource"] == old
+    assert await host.call(provider) == "hello"
+    assert len(host.opened) == 1
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_host_that_registered_for_less_asks_for_more_when_a_tool_needs_it(served: Served, mode: str) -> None:
+    """What a client registers for is what it knew of then."""
+    host = Host(served)
+
+    assert await host.call(mode=mode, tools=["greet", "wipe"]) == "wiped"
+
+    assert host.client
+    assert host.client.scope == "tools offline_access"
+    first, second = (query_of(url)["scope"].split() for url in host.opened)
+    assert "tools:destructive" not in first
+    assert {"tools", "tools:destructive"} <= {*second}
+    assert host.tokens
+    assert "tools:destructive" in str(host.tokens.scope)
 
 
 async def test_a_person_who_says_no_is_not_asked_in_circles(served: Served) -> None:
