@@ -7,7 +7,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 import pytest
@@ -97,13 +97,47 @@ async def sign_in(person: Profile, house: Office, email: str, secret: str) -> No
     await person.page.keyboard.press("Enter")
 
 
-async def test_a_programs_request_leads_through_the_companys_sign_in_back_to_the_program(
-    house: Office, browser: Browser, program: str
-) -> None:
-    async with httpx2.AsyncClient(base_url=house.url, trust_env=False) as http:
-        told = {"client_name": "a program", "redirect_uris": [program], "token_endpoint_auth_method": "none"}
-        client_id = (await http.post("/register", json=told)).json()["client_id"]
-    asked = {
+async def test_a_program_that_was_let_in_is_ended_on_its_page(house: Office, browser: Browser, program: str) -> None:
+    async with (
+        httpx2.AsyncClient(base_url=house.url, trust_env=False) as http,
+        profile(browser, color_scheme="dark", viewport={"width": 390, "height": 800}) as person,
+    ):
+        asked = await registered(house, http, program)
+        await person.open(await house.invitation("grace@example.com", "Grace Hopper"))
+        await person.page.get_by_label("New password").fill(PASSWORD)
+        await person.page.keyboard.press("Enter")
+        await person.lands_on("Add your phone as a second factor")
+        await person.open(f"{house.url}/programs")
+        await person.reads("No program may act for you")
+        await person.open(f"{house.url}/authorize?{urlencode(asked)}")
+        await person.press("Allow")
+        await person.lands_on("Back at the program")
+        client = {"client_id": asked["client_id"]}
+        code = parse_qs(urlsplit(person.page.url).query)["code"][0]
+        sent = {"grant_type": "authorization_code", "code": code, "redirect_uri": program, "code_verifier": "v" * 43}
+        tokens = (await http.post("/token", data={**sent, **client})).json()
+        assert await is_let_in(http, tokens)
+
+        await person.open(f"{house.url}/programs")
+        await person.reads("a program", "Answers go to a program on your computer")
+        assert await person.illegible() == []
+        await person.page.get_by_text("End its access", exact=True).click()
+        await person.page.get_by_role("button", name="End its access").click()
+        await person.reads("Its access has ended.", "No program may act for you")
+
+        assert not await is_let_in(http, tokens)
+        again = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], **client}
+        assert (await http.post("/token", data=again)).json()["error"] == "invalid_grant"
+        await person.open(f"{house.url}/connections/history?what=changes")
+        await person.reads("The program's access ended", "by you")
+        assert await person.illegible() == []
+
+
+async def registered(house: Office, http: httpx2.AsyncClient, program: str) -> dict[str, str]:
+    """The request of a program that has registered itself."""
+    told = {"client_name": "a program", "redirect_uris": [program], "token_endpoint_auth_method": "none"}
+    client_id = (await http.post("/register", json=told)).json()["client_id"]
+    return {
         "response_type": "code",
         "client_id": client_id,
         "redirect_uri": program,
@@ -112,6 +146,18 @@ async def test_a_programs_request_leads_through_the_companys_sign_in_back_to_the
         "code_challenge_method": "S256",
         "resource": house.mcp,
     }
+
+
+async def is_let_in(http: httpx2.AsyncClient, tokens: dict[str, str]) -> bool:
+    headers = {"authorization": f"Bearer {tokens['access_token']}"}
+    return (await http.post("/mcp", json={}, headers=headers)).status_code != 401
+
+
+async def test_a_programs_request_leads_through_the_companys_sign_in_back_to_the_program(
+    house: Office, browser: Browser, program: str
+) -> None:
+    async with httpx2.AsyncClient(base_url=house.url, trust_env=False) as http:
+        asked = await registered(house, http, program)
     async with profile(browser) as person:
         await person.open(f"{house.url}/authorize?{urlencode(asked)}")
         await person.lands_on("Sign in")

@@ -76,3 +76,36 @@ async def test_a_key_has_no_second_one_beside_it(house):
     await house.flows.submit_key(flow.id, ALICE, Secret("the-key"))
     [entry] = await house.overview.entries(ALICE)
     assert (entry.name, entry.may_add) == ("API key", False)
+
+
+async def test_an_account_can_be_connected_before_any_tool_asks(house):
+    need = Requirement("acme", scopes=frozenset({"contacts.read"}))
+    assert house.overview.can_connect(ALICE, need)
+    flow = await house.overview.connect(ALICE, need)
+    view = await house.flows.describe(flow.id, ALICE)
+    assert (view.is_own_wish, view.tool, view.account) == (True, None, None)
+    assert "contacts.read" in view.scopes
+    assert (await _finished(house, flow)).connection_id
+
+
+async def test_what_the_operator_has_set_up_can_be_connected_and_nothing_else(house):
+    assert [need.provider for need in house.overview.configured(ALICE)] == ["acme"]
+    key = Requirement("whatever", CredentialKind.API_KEY)
+    assert house.overview.can_connect(ALICE, key)
+    assert not house.overview.can_connect(ALICE, Requirement("hubspot"))
+    assert not house.overview.can_connect(ALICE, Requirement("never_heard_of"))
+
+
+async def test_an_account_can_be_asked_for_more_than_before(house):
+    kept = await house.hold("contacts.read")
+    flow = await house.overview.ask_again(ALICE, kept.id, frozenset({"contacts.write"}))
+    assert {"contacts.read", "contacts.write"} <= flow.scopes
+    assert flow.reconnects == kept.id
+
+
+async def test_what_an_account_lacks_is_told_by_what_was_granted(house):
+    kept = await house.hold("contacts.read")
+    [entry] = await house.overview.entries(ALICE)
+    assert entry.connection.id == kept.id
+    wanted = frozenset({"contacts.read", "contacts.write"})
+    assert house.overview.lacks(entry.connection, wanted) == {"contacts.write"}

@@ -59,3 +59,25 @@ async def test_an_event_with_a_name_that_postgresql_cannot_hold_does_not_block_t
     await store.audit.append([event(1, client="evil\0host\udfff", tool="no\0such")])
 
     assert await store.audit.list_latest(ANNA) == [event(1, client="evil\ufffdhost?", tool="no\ufffdsuch")]
+
+
+async def test_the_last_use_of_each_account_is_found(store: Store) -> None:
+    await store.audit.append(
+        [
+            event(1, provider="acme", account="anna"),
+            event(2, provider="acme", account="anna"),
+            event(3, provider="acme", account="other", action="tokens.handed_out"),
+            event(4, provider="acme", account="anna", action="connection.default"),
+            event(5, provider="acme", account="bernd", principal=BERND),
+            event(6, provider="bank", outcome="tool_error"),
+            event(7, provider="bank", outcome="needs_connection"),
+            event(8),
+        ]
+    )
+
+    assert await store.audit.last_uses(ANNA) == {
+        ("acme", "anna"): NOW + timedelta(seconds=2),
+        ("acme", "other"): NOW + timedelta(seconds=3),
+        ("bank", None): NOW + timedelta(seconds=6),
+    }
+    assert await store.audit.last_uses(Principal("issuer", "nobody")) == {}

@@ -87,7 +87,8 @@ async def test_a_hostile_name_is_text_on_every_page(site, alice) -> None:
         site.connections.events = [
             AuditEvent("1", connection.updated_at, connection.principal, text, text, text, text, text, text)
         ]
-        for path in ("/connections", *(f"/connect/{flow.id}" for flow in flows)):
+        site.grants.add(client_name=text, scopes=frozenset({text}))
+        for path in ("/connections", "/programs", *(f"/connect/{flow.id}" for flow in flows)):
             page = await alice.get(path)
             assert page.status_code == 200
             assert_inert(page.text, text)
@@ -117,7 +118,7 @@ def test_a_text_without_end_has_one() -> None:
     assert len(name("x" * 10_000)) == LONGEST_NAME
 
 
-@pytest.mark.parametrize("path", ["/", "/connections", "/connect/{flow}", "/connect/{done}", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/connections", "/programs", "/connect/{flow}", "/connect/{done}", "/nowhere"])
 async def test_every_page_names_its_language_title_and_scale_and_holds_no_inline_code(site, alice, path: str) -> None:
     flow, done = site.flows.add(), site.flows.add(status=FlowStatus.CONNECTED)
     page = (await alice.get(path.format(flow=flow.id, done=done.id))).text
