@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.access.authenticator import Authenticator, Refused
 from gateway.access.scopes import TOOLS
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreUnavailableError
 from gateway.surfaces import access_log, vigil
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.answer import Answer
@@ -42,6 +42,7 @@ from gateway.surfaces.refusal import (
     NOT_AUTHENTICATED,
     NOT_FOUND,
     TOO_LARGE,
+    UNAVAILABLE,
     WRONG_HOST,
     WRONG_ORIGIN,
     Refusal,
@@ -114,6 +115,9 @@ class Edge:
             await self._serve(scope, receive, answer, headers, door)
         except ClientDisconnect:
             return
+        except StoreUnavailableError as error:
+            log.warning("%s could not be served: %s", door and door.path, error)
+            await answer.refuse(UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - the last one who can answer: a bug in a route is a 500, not a dead socket
             await answer.refuse(_crash(door, error))
         finally:

@@ -129,6 +129,13 @@ CANNOT_TELL = Refusal(
     "The gateway cannot check who you are right now. Nothing was done; try again in a moment.",
 )
 
+UNAVAILABLE = Refusal(
+    503,
+    "store_unavailable",
+    "Back in a moment",
+    "The gateway's database does not answer right now. Try again in a moment.",
+)
+
 
 def crashed(reference: str) -> Refusal:
     return Refusal(

@@ -122,6 +122,8 @@ class House:
         return HTMLResponse("<p>hello")
 
     async def crash(self, request: Request) -> Response:
+        if "store" in request.query_params:
+            raise StoreUnavailableError("The gateway's database does not answer.")
         raise RuntimeError("the password is hunter2-hunter2")
 
     async def half(self, request: Request) -> Response:
@@ -488,6 +490,11 @@ async def test_a_crash_is_a_500_with_a_reference_and_nothing_else(
     logged = [record for record in caplog.records if reference in record.getMessage()]
     assert len(logged) == 1
     assert logged[0].exc_info
+
+
+async def test_while_the_database_does_not_answer_whoever_asks_is_told_to_come_back(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/crash?store", headers=GOOD)
+    assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
 
 
 async def test_a_crash_in_the_middle_of_an_answer_cuts_it_off(wire: httpx2.AsyncClient) -> None:
