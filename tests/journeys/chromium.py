@@ -31,15 +31,15 @@ _UNLIKE_A_PERSONS = ["--disable-back-forward-cache"]
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """The browser, for as long as the block lasts."""
+async def chromium(*more: str) -> AsyncIterator[Browser]:
+    """The browser, with more of its flags, for as long as the block lasts."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip(MISSING)
     expect.set_options(timeout=PATIENCE)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=program, args=_FLAGS, ignore_default_args=_UNLIKE_A_PERSONS, timeout=3 * PATIENCE
+            executable_path=program, args=(*_FLAGS, *more), ignore_default_args=_UNLIKE_A_PERSONS, timeout=3 * PATIENCE
         )
         yield browser
         await browser.close()
@@ -99,7 +99,7 @@ class Profile:
         """What one cannot read here: text too like its ground (WCAG 2.2, 1.4.3), a name in two pieces, what scrolls
         sideways."""
         await self.page.wait_for_load_state()
-        found: list[str] = await self.page.evaluate(_ILLEGIBLE)
+        found: list[str] = await self.page.evaluate(ILLEGIBLE)
         return found
 
     def _missed(self, request: Request) -> None:
@@ -124,7 +124,7 @@ async def profile(browser: Browser, **options: Any) -> AsyncIterator[Profile]:
     assert not opened.complaints, opened.complaints
 
 
-_ILLEGIBLE = """() => {
+ILLEGIBLE = """() => {
   const root = document.documentElement;
   const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const luminance = (colour) => {
@@ -150,7 +150,8 @@ _ILLEGIBLE = """() => {
       const contrast = (light + 0.05) / (dark + 0.05);
       if (contrast < 4.5) found.push(`${words.slice(0, 40)}: contrast ${contrast.toFixed(2)}`);
     }
-    if (each.matches("code") && each.getClientRects().length > 1) found.push(`${each.innerText} is in two pieces`);
+    const isBroken = each.matches(":not(pre) > code") && each.getClientRects().length > 1;
+    if (isBroken) found.push(`${each.innerText} is in two pieces`);
     const scrolls = each.scrollWidth > each.clientWidth && /auto|scroll/.test(getComputedStyle(each).overflowX);
     if (scrolls) found.push(`${each.tagName} ${each.className} scrolls sideways`);
   }
