@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import httpx2
@@ -17,19 +17,43 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import app
 from gateway.access.keys import Keys
-from gateway.entry import entry_of
+from gateway.authorization_types import AccessGrant
+from gateway.entry import Entry, entry_of
 from gateway.key_types import KeyKind
+from gateway.people_types import Person
+from gateway.secret import Secret
 from gateway.settings import load_settings
+from gateway.store.store import Store
 from gateway.surfaces.doors import Door, Entrance
 from gateway.surfaces.edge import Edge
 from gateway.types import Principal
 from gateway.web_app import team_app
 
 ADMIN = Principal("local", "ada")
+BEA, ELSEWHERE = Principal("https://login.example", "bea"), Principal("https://login.example", "bea", "acme")
 URL = "http://127.0.0.1:8787"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-CALLERS = ("anonymous", "member", "other tenant", "app key", "toolkit key", "admin key", "revoked", "forged", "cookie")
-LET_IN = {"member", "other tenant"}
+PROGRAMS = {"member", "other tenant", "token", "other tenant's token"}
+"""Whom a program's door lets in: by a key, and by a token of the gateway's own."""
+BROWSERS = {"session", "other tenant's session"}
+STRANGERS = {
+    "anonymous",
+    "forged",
+    "revoked",
+    "cookie",
+    "app key",
+    "toolkit key",
+    "admin key",
+    "token of a revoked grant",
+    "token of a disabled person",
+    "token for no tools",
+    "refresh token",
+    "session that has ended",
+    "session of a disabled person",
+    "session as a token",
+    "token as a session",
+}
+CALLERS = sorted(PROGRAMS | BROWSERS | STRANGERS)
 
 PUBLIC = {
     "/healthz",
@@ -70,13 +94,19 @@ class House(NamedTuple):
     entered: list[str]
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     environ = {
-        "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
+        "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('house')}/gateway.db",
         "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "ATP_GATEWAY_ACCESS_KEYS": "true",
         "ATP_GATEWAY_ACCESS_BUILTIN": "true",
+        "ATP_GATEWAY_ACCESS_LOCAL_ACCOUNTS": "true",
         "ATP_GATEWAY_ACCESS_ISSUER": "http://127.0.0.1:9",
     }
     gateway = app.build(load_settings(None, environ))
@@ -87,12 +117,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         edge = team_app(gateway, accounts, entry, "127.0.0.1", 8787)
         assert isinstance(edge, Edge)
         inside = edge._app
-        yield House(edge, inside, await _credentials(accounts.keys), _watched(edge))
+        credentials = {**await _keys(accounts.keys), **await _own(entry, accounts.store), "anonymous": {}}
+        assert credentials.keys() == {*CALLERS}
+        yield House(edge, inside, credentials, _watched(edge))
 
 
-async def _credentials(keys: Keys) -> dict[str, dict[str, str]]:
-    """What each caller sends."""
-    bea, other = Principal("https://login.example", "bea"), Principal("https://login.example", "bea", "acme")
+async def _keys(keys: Keys) -> dict[str, dict[str, str]]:
+    """What each caller sends that has a key, or would have one."""
+    bea, other = BEA, ELSEWHERE
     member = await keys.create(KeyKind.PERSON, "script", by=ADMIN, owner=bea)
     elsewhere = await keys.create(KeyKind.PERSON, "script", by=ADMIN, owner=other)
     revoked = await keys.create(KeyKind.PERSON, "script", by=ADMIN, owner=bea)
@@ -103,7 +135,48 @@ async def _credentials(keys: Keys) -> dict[str, dict[str, str]]:
     sent = {name: {"authorization": f"Bearer {text.reveal()}"} for name, text in texts.items()}
     forged = {"authorization": "Bearer atpg_person_" + "x" * 43}
     cookie = {"cookie": f"token={member[1].reveal()}; session={member[1].reveal()}"}
-    return {**sent, "forged": forged, "cookie": cookie, "anonymous": {}}
+    return {**sent, "forged": forged, "cookie": cookie}
+
+
+async def _own(entry: Entry, store: Store) -> dict[str, dict[str, str]]:
+    """What those send whom the gateway itself has given a token, or a session."""
+    assert entry.own
+    assert entry.sign_in
+    now, own, sessions = datetime.now(UTC), entry.own, entry.sign_in.sessions
+    gone = Principal(BEA.issuer, "gone")
+    for number, principal in enumerate((BEA, ELSEWHERE, gone)):
+        await store.people.put(Person(f"p{number}", principal, None, None, frozenset(), now))
+    people = {person.principal: person for person in await store.people.list_all()}
+
+    async def token(principal: Principal, scope: str = "tools") -> tuple[str, str]:
+        """And the id of its grant."""
+        name, until = secrets.token_hex(16), now + timedelta(days=1)
+        scopes = frozenset({scope})
+        grant = AccessGrant(name, principal, "c", "A program", own.offer.resource, scopes, frozenset(), now, now, until)
+        await store.grants.insert(grant)
+        return (await own.tokens.make(grant, scopes)).reveal(), name
+
+    texts = {"token": (await token(BEA))[0], "other tenant's token": (await token(ELSEWHERE))[0]}
+    texts["token of a revoked grant"], revoked = await token(BEA)
+    await store.grants.revoke(revoked, now)
+    texts["token of a disabled person"], _ = await token(gone)
+    texts["token for no tools"], _ = await token(BEA, "offline_access")
+    texts["refresh token"] = "atpg_refresh_" + "x" * 43
+    bea, other, gones, ended = [
+        (await sessions.begin(people[principal])).reveal() for principal in (BEA, ELSEWHERE, gone, BEA)
+    ]
+    await sessions.end(Secret(ended))
+    await store.people.set_disabled(people[gone].id, now)
+    texts["session as a token"] = bea
+    cookies = {
+        "session": bea,
+        "other tenant's session": other,
+        "session of a disabled person": gones,
+        "session that has ended": ended,
+        "token as a session": texts["token"],
+    }
+    sent = {name: {"authorization": f"Bearer {text}"} for name, text in texts.items()}
+    return sent | {name: {"cookie": f"atp-session={text}"} for name, text in cookies.items()}
 
 
 def _watched(edge: Edge) -> list[str]:
@@ -123,11 +196,16 @@ def _watched(edge: Edge) -> list[str]:
 def _may_enter(door: Door, caller: str) -> bool:
     match door.entrance:
         case Entrance.PROGRAM:
-            return caller in LET_IN
+            return caller in PROGRAMS
         case Entrance.BROWSER:
-            return False  # nobody is signed in at a browser here, whatever a program may show
+            return caller in BROWSERS
         case _:
             return True
+
+
+def _falls_short(door: Door, caller: str) -> bool:
+    """Whether it is known who calls, and that they may not do this."""
+    return door.entrance is Entrance.PROGRAM and caller == "token for no tools"
 
 
 async def test_nobody_gets_through_a_door_that_is_not_theirs(house: House) -> None:
@@ -140,7 +218,8 @@ async def test_nobody_gets_through_a_door_that_is_not_theirs(house: House) -> No
                     house.entered.clear()
                     answer = await client.request(method, path, headers=house.credentials[caller])
                     may = _may_enter(door, caller)
-                    if (house.entered == [path]) is not may or (not may and answer.status_code != 401):
+                    refused = answer.status_code == (403 if _falls_short(door, caller) else 401)
+                    if (house.entered == [path]) is not may or (not may and not refused):
                         wrong.append((method, door.path, caller, answer.status_code))
     assert wrong == []
 
@@ -148,13 +227,14 @@ async def test_nobody_gets_through_a_door_that_is_not_theirs(house: House) -> No
 async def test_what_is_public_is_so_on_purpose(house: House) -> None:
     everybody = (Entrance.PUBLIC, Entrance.OPEN, Entrance.VISITOR)
     visitors = {"/connect/*", "/oauth/callback/*"}  # whose pages ask whose a flow is
+    visitors |= {"/login", "/login/*", "/logout", "/invitation/*"}  # where one signs in
     listed = {door.path for door in house.edge._doors if door.entrance in everybody}
     assert listed == PUBLIC | BY_THEIR_OWN_KEYS | visitors
 
 
 async def test_what_looks_at_keys_itself_opens_to_none_that_are_for_something_else(house: House) -> None:
     """And breaks under none. The right kinds of key have tests of their own, with the protocol."""
-    house.edge._app = house.inside
+    watched, house.edge._app = house.edge._app, house.inside
     opened: list[tuple[str, str, str, int]] = []
     callers = set(CALLERS) - {"app key", "toolkit key"}
     async with httpx2.AsyncClient(base_url=URL, transport=httpx2.ASGITransport(house.edge)) as client:
@@ -166,6 +246,7 @@ async def test_what_looks_at_keys_itself_opens_to_none_that_are_for_something_el
                         answer = await client.request(method, path, headers=house.credentials[caller], json={})
                         if not 400 <= answer.status_code < 500:
                             opened.append((method, door, caller, answer.status_code))
+    house.edge._app = watched
     assert opened == []
 
 
@@ -186,6 +267,7 @@ async def test_what_looks_at_keys_itself_opens_to_none_that_are_for_something_el
 )
 async def test_no_header_opens_a_door(house: House, trick: dict[str, str]) -> None:
     """T4: the answer is the same as without it."""
+    house.entered.clear()
     async with httpx2.AsyncClient(base_url=URL, transport=httpx2.ASGITransport(house.edge)) as client:
         for door in house.edge._doors:
             if door.entrance in (Entrance.PROGRAM, Entrance.BROWSER):
