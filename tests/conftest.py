@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import cache
 from typing import Any
 
+import httpcore2
 import pytest
+
+# A client reads the system's 150 authorities when it is made, in 25 ms, and the tests make thousands.
+httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 pytest_plugins = ["databases", "canary", "tests.warm"]
 
