@@ -86,17 +86,18 @@ def sign_in_of(access: AccessSettings, accounts: Accounts, audit: AuditLog, base
         people=People(store, audit, clock, base_url),
         tickets=tickets,
         company=_company(access, accounts.transport, tickets, clock, base_url),
-        local=local_accounts(store, accounts.vault, clock, base_url) if access.local_accounts else None,
+        local=local_accounts(store, accounts.vault, clock, audit, base_url) if access.local_accounts else None,
     )
 
 
-def local_accounts(store: Store, vault: Vault, clock: Clock, base_url: str) -> LocalAccounts:
+def local_accounts(store: Store, vault: Vault, clock: Clock, audit: AuditLog, base_url: str) -> LocalAccounts:
     """The accounts that are kept here, under the name that the gateway has."""
     from gateway.access.local_accounts import LocalAccounts
     from gateway.access.passwords import Passwords
     from gateway.access.throttle import Throttle
 
-    return LocalAccounts(store.accounts, Passwords(), Throttle(store.throttles, clock), vault, clock, issuer=base_url)
+    throttle = Throttle(store.throttles, clock)
+    return LocalAccounts(store.accounts, Passwords(), throttle, vault, clock, audit=audit, issuer=base_url)
 
 
 def _company(

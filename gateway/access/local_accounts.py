@@ -20,12 +20,13 @@ from gateway.access.passwords import Passwords, check_new
 from gateway.access.people import Arrival
 from gateway.access.throttle import Throttle
 from gateway.access.totp import step_of
+from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.errors import AccountError, FieldError, InvitationError
 from gateway.people_types import Invitation, LocalAccount
 from gateway.secret import Secret
 from gateway.store.account_rows import AccountRows
-from gateway.types import Principal
+from gateway.types import AuditEvent, Principal
 from gateway.vault.vault import Binding, Vault, own_binding
 
 INVITED_FOR = timedelta(days=7)
@@ -46,16 +47,27 @@ class LocalAccounts:
     """`issuer` is the name under which we vouch for these people: our own URL."""
 
     def __init__(
-        self, rows: AccountRows, passwords: Passwords, throttle: Throttle, vault: Vault, clock: Clock, *, issuer: str
+        self,
+        rows: AccountRows,
+        passwords: Passwords,
+        throttle: Throttle,
+        vault: Vault,
+        clock: Clock,
+        *,
+        audit: AuditLog,
+        issuer: str,
     ) -> None:
         self._rows = rows
         self._passwords = passwords
         self._throttle = throttle
         self._vault = vault
         self._clock = clock
+        self._audit = audit
         self._issuer = issuer
 
-    async def invite(self, email: str, name: str | None = None, groups: Iterable[str] = ()) -> Invited:
+    async def invite(
+        self, email: str, name: str | None = None, groups: Iterable[str] = (), *, by: Principal
+    ) -> Invited:
         """An invitation, whose code nobody can ever ask for again. To an account that is there already, it recovers it.
 
         AccountError for what is no e-mail address, or a disabled account.
@@ -65,12 +77,13 @@ class LocalAccounts:
             raise AccountError(f"{email!r} is no e-mail address.")
         now = self._clock.now()
         fresh = LocalAccount(secrets.token_hex(16), address, name, frozenset(groups), now)
-        is_new = await self._rows.insert(fresh)
+        is_new = await self._rows.insert(fresh, self._event(by, "account.made", fresh))
         account = fresh if is_new else await self._rows.find_by_email(address)
         if account is None or account.disabled_at is not None:
             raise AccountError("This account is disabled. First: atp-gateway people enable " + address)
         code = secrets.token_urlsafe(_CODE_BYTES)
-        await self._rows.invite(Invitation(_digest(code), account.id, now, now + INVITED_FOR))
+        invitation = Invitation(_digest(code), account.id, now, now + INVITED_FOR)
+        await self._rows.invite(invitation, self._event(by, "account.invited", account))
         return Invited(account, Secret(code), now + INVITED_FOR, is_new)
 
     async def list_all(self) -> list[LocalAccount]:
@@ -84,7 +97,8 @@ class LocalAccounts:
         """Use an invitation up. FieldError for a password that will not do: then it stays open. InvitationError."""
         invitation, account = await self._open_invitation(code)
         check_new(password, email=account.email)
-        if not await self._rows.accept(invitation, await self._passwords.hash(password), self._clock.now()):
+        event = self._event(self.principal(account), "account.password_set", account)
+        if not await self._rows.accept(invitation, await self._passwords.hash(password), self._clock.now(), event):
             raise InvitationError(_GONE)
         return await self._present(account.id)
 
@@ -127,11 +141,13 @@ class LocalAccounts:
         if step is None:
             raise FieldError("code", "That is not the code of this moment. Type the one that the app shows now.")
         sealed = await self._vault.seal(secret.encode(), _place(account.id))
-        await self._rows.add_totp(account.id, sealed, step)
+        event = self._event(self.principal(account), "account.second_factor_added", account)
+        await self._rows.add_totp(account.id, sealed, step, event)
 
-    async def set_disabled(self, account_id: str, *, disabled: bool) -> None:
+    async def set_disabled(self, account: LocalAccount, *, disabled: bool, by: Principal) -> None:
         """Whether the account lets anybody in."""
-        await self._rows.set_disabled(account_id, self._clock.now() if disabled else None)
+        event = self._event(by, "account.disabled" if disabled else "account.enabled", account)
+        await self._rows.set_disabled(account.id, self._clock.now() if disabled else None, event)
 
     def principal(self, account: LocalAccount) -> Principal:
         return Principal(self._issuer, account.id, groups=account.groups)
@@ -139,6 +155,9 @@ class LocalAccounts:
     def arrival(self, account: LocalAccount) -> Arrival:
         """That the owner of the account has proved to be who they are."""
         return Arrival(self.principal(account), account.name, account.email, "local")
+
+    def _event(self, by: Principal, action: str, account: LocalAccount) -> AuditEvent:
+        return self._audit.event(by, action, "done", account=account.email, reference=account.id)
 
     async def _open_invitation(self, code: str) -> tuple[Invitation, LocalAccount]:
         found = await self._rows.find_invitation(_digest(code))

@@ -16,7 +16,7 @@ from gateway.clock import Clock
 from gateway.errors import AccountError, SignInError
 from gateway.people_types import Person
 from gateway.store.store import Store
-from gateway.types import APP_ISSUER, Principal
+from gateway.types import APP_ISSUER, AuditEvent, Principal
 
 _LOCAL = "local"
 _LONGEST = 200
@@ -56,11 +56,14 @@ class People:
             now,
             now,
         )
-        person = await self._store.people.put(told)
+
+        def signs_in(person: Person) -> AuditEvent:
+            outcome = "done" if person.disabled_at is None else "not_allowed"
+            return self._audit.event(principal, "person.signed_in", outcome, reference=arrival.how)
+
+        person = await self._store.people.put(told, signs_in)
         if person.disabled_at is not None:
-            self._audit.record(principal, "person.signed_in", "not_allowed", reference=arrival.how)
             raise SignInError("You may not sign in here any more. Ask whoever runs this gateway.")
-        self._audit.record(principal, "person.signed_in", "done", reference=arrival.how)
         return person
 
     async def list_all(self) -> list[Person]:
@@ -77,25 +80,16 @@ class People:
 
     async def disable(self, person: Person, *, by: Principal) -> bool:
         """Let them in no more, and end their sessions and what they let in. False where that is how it was."""
-        now = self._clock.now()
-        changed = await self._store.people.set_disabled(person.id, now)
-        await self._store.sessions.revoke_all(person.id, now)
-        for grant in await self._store.grants.list_live(person.principal, now):
-            await self._store.grants.revoke(grant.id, now)
-        self._record(by, "person.disabled", person, changed=changed)
-        return changed
+        return await self._store.people.disable(person, self._clock.now(), self._event(by, "person.disabled", person))
 
     async def enable(self, person: Person, *, by: Principal) -> bool:
         """Let them in again. False where that is how it was."""
-        changed = await self._store.people.set_disabled(person.id, None)
-        self._record(by, "person.enabled", person, changed=changed)
-        return changed
+        return await self._store.people.enable(person.id, self._event(by, "person.enabled", person))
 
     def _may_vouch(self, issuer: str, how: str) -> bool:
         if how == "local":
             return issuer == self._own_issuer
         return issuer not in (_LOCAL, self._own_issuer) and not issuer.startswith(APP_ISSUER)
 
-    def _record(self, by: Principal, action: str, person: Person, *, changed: bool) -> None:
-        if changed:
-            self._audit.record(by, action, "done", account=person.called, reference=person.id)
+    def _event(self, by: Principal, action: str, person: Person) -> AuditEvent:
+        return self._audit.event(by, action, "done", account=person.called, reference=person.id)

@@ -19,7 +19,7 @@ from gateway.authorization.requests import AuthorizationRequest
 from gateway.authorization_types import GivenConsent
 from gateway.clock import Clock
 from gateway.store.client_rows import ClientRows
-from gateway.types import Principal
+from gateway.types import AuditEvent, Principal
 
 _PERSONS_OWN = ("none", "same-origin")
 
@@ -39,10 +39,12 @@ class Consents:
         """Whether a former yes is enough. `came_from` is the browser's `Sec-Fetch-Site`."""
         return "consent" not in request.prompts and _can_be_told(request) and came_from in _PERSONS_OWN
 
-    async def remember(self, request: AuthorizationRequest, principal: Principal) -> None:
-        """Keep a yes, where it will count."""
+    async def remember(
+        self, request: AuthorizationRequest, principal: Principal, event: AuditEvent | None = None
+    ) -> None:
+        """Keep a yes, where it will count. The event says so."""
         if _can_be_told(request):
-            await self._rows.remember(_consent(request, principal), self._clock.now())
+            await self._rows.remember(_consent(request, principal), self._clock.now(), event)
 
 
 def _can_be_told(request: AuthorizationRequest) -> bool:

@@ -20,7 +20,7 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,9 +35,8 @@ from gateway.authorization_types import AccessGrant, AuthorizationCode, RefreshT
 from gateway.clock import Clock
 from gateway.errors import AuthorizationError
 from gateway.secret import Secret
-from gateway.store.client_rows import ClientRows
-from gateway.store.grant_rows import GrantRows, Spent
-from gateway.types import Principal
+from gateway.store.grant_rows import GrantRows, Reused, Spent
+from gateway.types import AuditEvent, Principal
 
 CODE_LIFE = timedelta(seconds=60)
 REFRESH_LIFE = timedelta(days=30)
@@ -77,7 +76,6 @@ class Grants:
         tokens: AccessTokens,
         chain: RefreshChain,
         *,
-        consents: ClientRows,
         offer: Offer,
         audit: AuditLog,
         clock: Clock,
@@ -85,13 +83,14 @@ class Grants:
         self._rows = rows
         self._tokens = tokens
         self._chain = chain
-        self._consents = consents
         self._offer = offer
         self._audit = audit
         self._clock = clock
 
-    async def issue_code(self, request: AuthorizationRequest, principal: Principal) -> Secret:
-        """A code for what the person has just allowed."""
+    async def issue_code(
+        self, request: AuthorizationRequest, principal: Principal, event: AuditEvent | None = None
+    ) -> Secret:
+        """A code for what the person has just allowed, which the event says."""
         code, addressee = new_secret(), request.addressee
         await self._rows.put_code(
             AuthorizationCode(
@@ -107,7 +106,8 @@ class Grants:
                 groups=principal.groups,
                 refreshable="refresh_token" in request.client.grant_types or OFFLINE in request.scopes,
                 expires_at=self._clock.now() + CODE_LIFE,
-            )
+            ),
+            event,
         )
         return code
 
@@ -128,9 +128,9 @@ class Grants:
             raise _invalid_grant("code_verifier does not fit the challenge.")
         grant, first = _grant(code, now), self._chain.first() if code.refreshable else None
         row = _refresh_row(digest_of(first.reveal()), grant, now) if first else None
-        if spent := await self._rows.redeem(code, grant, row):
-            raise self._spent(spent, code.principal, code.client_name, code.grant_id, "The code has been used before.")
-        self._record("grant.issued", grant)
+        event, reused = self._event("grant.issued", grant), self._reused(grant)
+        if spent := await self._rows.redeem(code, grant, row, event=event, reused=reused):
+            raise self._spent(spent, "The code has been used before.")
         return TokenAnswer(await self._tokens.make(grant, grant.scopes), LIFE, grant.scopes, first)
 
     async def refresh(self, client: RegisteredClient, parameters: Parameters) -> TokenAnswer:
@@ -148,11 +148,12 @@ class Grants:
         scopes = self._offer.granted(parameters.get("scope"), grant.scopes)
         successors = {digest_of(each.reveal()): each for each in self._chain.successors(text)}
         grace = GRACE if client.is_public else None
-        found = await self._rows.rotate(token, _refresh_row(next(iter(successors)), grant, now), grace)
+        event, reused = self._event("grant.refreshed", grant), self._reused(grant)
+        successor = _refresh_row(next(iter(successors)), grant, now)
+        found = await self._rows.rotate(token, successor, grace, event=event, reused=reused)
         if isinstance(found, Spent) or found not in successors:
             spent = found if isinstance(found, Spent) else Spent.GONE
-            raise self._spent(spent, grant.principal, grant.client_name, grant.id, "The refresh token was used before.")
-        self._record("grant.refreshed", grant)
+            raise self._spent(spent, "The refresh token was used before.")
         return TokenAnswer(await self._tokens.make(grant, scopes), LIFE, scopes, successors[found])
 
     async def issue_to_client(self, client: RegisteredClient, parameters: Parameters) -> TokenAnswer:
@@ -166,8 +167,7 @@ class Grants:
         grant = AccessGrant(
             secrets.token_hex(16), itself, client.id, client.name, resource, scopes, frozenset(), now, now, until
         )
-        await self._rows.insert(grant)
-        self._record("grant.issued", grant)
+        await self._rows.insert(grant, self._event("grant.issued", grant))
         return TokenAnswer(await self._tokens.make(grant, scopes), LIFE, scopes, None)
 
     async def revoke_token(self, client: RegisteredClient, text: str) -> None:
@@ -180,7 +180,8 @@ class Grants:
             return
         if grant.client_id != client.id:
             raise AuthorizationError("unauthorized_client", "The token is another client's.")
-        await self._end(grant, "by the client")
+        await self._rows.revoke(grant.id, self._clock.now(), self._event("grant.revoked", grant, "by the client"))
+        self._tokens.forget()
 
     async def is_live(self, grant_id: str) -> bool:
         """Whether the grant still stands."""
@@ -196,30 +197,26 @@ class Grants:
         grant = await self._rows.find(grant_id)
         if grant is None or not grant.principal.same_person(principal):
             return False
-        await self._consents.forget_consents(principal, grant.client_id)
-        return await self._end(grant, "by the person")
+        event = self._event("grant.revoked", grant, "by the person")
+        ended = await self._rows.end(grant, self._clock.now(), event)
+        self._tokens.forget()
+        return ended
 
     async def prune(self) -> int:
         """Delete what expired a while ago; how much that was."""
         return await self._rows.prune(self._clock.now() - _REMEMBERED)
 
-    async def _end(self, grant: AccessGrant, how: str) -> bool:
-        ended = await self._rows.revoke(grant.id, self._clock.now())
-        self._tokens.forget()
-        if ended:
-            self._record("grant.revoked", grant, how)
-        return ended
-
-    def _spent(
-        self, spent: Spent, principal: Principal, client: str, grant_id: str | None, sentence: str
-    ) -> AuthorizationError:
+    def _spent(self, spent: Spent, sentence: str) -> AuthorizationError:
         if spent is Spent.REUSED:
             self._tokens.forget()
-            self._audit.record(principal, "grant.reused", "revoked", client=client, reference=grant_id)
         return _invalid_grant(sentence)
 
-    def _record(self, action: str, grant: AccessGrant, outcome: str = "done") -> None:
-        self._audit.record(grant.principal, action, outcome, client=grant.client_name, reference=grant.id)
+    def _event(self, action: str, grant: AccessGrant, outcome: str = "done") -> AuditEvent:
+        return self._audit.event(grant.principal, action, outcome, client=grant.client_name, reference=grant.id)
+
+    def _reused(self, grant: AccessGrant) -> Reused:
+        """What says that the grant of this person and client ended, whichever one it turns out to be."""
+        return lambda grant_id: replace(self._event("grant.reused", grant, "revoked"), reference=grant_id)
 
 
 def _grant(code: AuthorizationCode, now: datetime) -> AccessGrant:

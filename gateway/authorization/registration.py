@@ -99,9 +99,9 @@ class Registration:
             raise TooManyError(int(UNUSED_FOR.total_seconds()))
         asked = {name: value for name, value in asked.items() if value is not None}  # null is how some say nothing
         registered = self._make(asked)
-        await self._rows.insert(registered.client)
-        client = registered.client
-        self._audit.record(_NOBODY, "client.registered", "done", client=client.name or None, reference=client.id)
+        client, done = registered.client, "done"
+        event = self._audit.event(_NOBODY, "client.registered", done, client=client.name or None, reference=client.id)
+        await self._rows.insert(client, event)
         return registered.answer(self._scope(asked))
 
     async def prune(self) -> int:

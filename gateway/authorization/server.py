@@ -79,7 +79,7 @@ class AuthorizationServer:
             clients=clients,
             requests=Requests(clients, offer),
             consents=Consents(store.clients, clock),
-            grants=Grants(store.grants, tokens, chain, consents=store.clients, offer=offer, audit=audit, clock=clock),
+            grants=Grants(store.grants, tokens, chain, offer=offer, audit=audit, clock=clock),
             tokens=tokens,
             keys=keys,
             registration=Registration(store.clients, audit, clock, scopes=offer.scopes)

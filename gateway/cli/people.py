@@ -24,7 +24,6 @@ from gateway.people_types import LocalAccount, Person
 if TYPE_CHECKING:
     from gateway.access.local_accounts import Invited, LocalAccounts
     from gateway.access.people import People
-    from gateway.audit import AuditLog
     from gateway.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -34,7 +33,6 @@ Answer = TypeVar("Answer")
 class Directory:
     people: People
     accounts: LocalAccounts
-    audit: AuditLog
     base_url: str
 
 
@@ -61,11 +59,7 @@ def invite(email: str, name: str | None, groups: tuple[str, ...], config: Path |
         )
 
     async def make(directory: Directory) -> tuple[Invited, str]:
-        invited = await directory.accounts.invite(email, name, groups)
-        account = invited.account
-        directory.audit.record(
-            local_principal(), "account.invited", "done", account=account.email, reference=account.id
-        )
+        invited = await directory.accounts.invite(email, name, groups, by=local_principal())
         return invited, f"{directory.base_url}/invitation/{invited.code.reveal()}"
 
     invited, link = _with_directory(settings, make)
@@ -142,13 +136,11 @@ async def _set_disabled(directory: Directory, called: str, *, disabled: bool) ->
         if not theirs:
             raise
     for account in theirs:
-        await directory.accounts.set_disabled(account.id, disabled=disabled)
+        await directory.accounts.set_disabled(account, disabled=disabled, by=local_principal())
     if person is not None:
         change = directory.people.disable if disabled else directory.people.enable
         await change(person, by=local_principal())
         return person.called
-    action = "account.disabled" if disabled else "account.enabled"
-    directory.audit.record(local_principal(), action, "done", account=theirs[0].email, reference=theirs[0].id)
     return theirs[0].email
 
 
@@ -193,7 +185,7 @@ def _iso(at: datetime | None) -> str | None:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Directory]:
-    """The people in the database; what was done about them is on record when the block ends."""
+    """The people in the database."""
     from gateway.access.people import People
     from gateway.audit import AuditLog
     from gateway.clock import SystemClock
@@ -207,8 +199,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Directory]:
     audit = AuditLog(store.audit.append, clock)
     try:
         people = People(store, audit, clock, base_url)
-        yield Directory(people, local_accounts(store, vault, clock, base_url), audit, base_url)
-        await audit.close()
+        yield Directory(people, local_accounts(store, vault, clock, audit, base_url), base_url)
     finally:
         await store.close()
 

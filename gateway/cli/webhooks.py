@@ -135,12 +135,10 @@ async def _delete(settings: Settings, webhook_id: str) -> None:
 
     async with opened_store(settings) as store:
         webhook = await _get(store, webhook_id)
-        await store.webhooks.drop(webhook.principal, webhook.id)
+        app, us = webhook.principal, local_principal()
         audit = AuditLog(store.audit.append, SystemClock())
-        audit.record(
-            local_principal(), "webhook.deleted", "done", client=webhook.principal.subject, reference=webhook.id
-        )
-        await audit.close()
+        event = audit.event(us, "webhook.deleted", "done", client=app.subject, reference=webhook.id)
+        await store.webhooks.drop(app, webhook.id, event)
 
 
 async def _get(store: Store, webhook_id: str) -> Webhook:

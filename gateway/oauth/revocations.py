@@ -195,14 +195,14 @@ class Revocations:
         return await self._apps.get(grant.provider, tenant=grant.principal.tenant, variables=grant.variables)
 
     async def _end(self, revocation: Revocation, end: Ended) -> Ended:
-        await self._rows.drop(revocation.id)
-        self._audit.record(
+        event = self._audit.event(
             revocation.principal,
             "connection.revoked" if end is Ended.CONFIRMED else "connection.not_revoked",
             end.value,
             provider=revocation.provider,
             account=revocation.account_name,
         )
+        await self._rows.drop(revocation.id, event)
         return end
 
 

@@ -34,7 +34,7 @@ from gateway.store.remote_rows import Full, RemoteRows, Taken
 from gateway.toolkit.declaration_rules import checked_name
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.remote_tool import RemoteSet, RemoteTool
-from gateway.types import Principal
+from gateway.types import AuditEvent, Principal
 
 log = logging.getLogger(__name__)
 
@@ -145,13 +145,16 @@ class Registration:
             done.append(pin(new, former, whole, said, review=self._review))
             return done[-1].tool
 
-        kept = await self._rows.edit(toolkit.tenant, toolkit.name, name, edit, most=MOST_TOOLS)
+        def fact(tool: RemoteTool) -> AuditEvent:
+            return self._event(toolkit, done[-1].action, done[-1].what, tool.name)
+
+        kept = await self._rows.edit(toolkit.tenant, toolkit.name, name, edit, most=MOST_TOOLS, fact=fact)
         if isinstance(kept, Taken):
             raise _taken(name, kept.toolkit if kept.tenant == toolkit.tenant else "another toolkit")
         if isinstance(kept, Full):
             raise RegistrationError(f"tool {name}: a toolkit has at most {MOST_TOOLS} tools. Make two toolkits of it.")
         if kept is not None:
-            self._record(toolkit, done[-1].action, done[-1].what, name)
+            _say(toolkit, done[-1].action, done[-1].what, name)
             await self._toolkits.reread(toolkit)
 
     def _check_free(self, toolkit: RemoteToolkit, name: str) -> None:
@@ -189,21 +192,24 @@ class Registration:
                 return
             toolkit_hash, names = talk.complete
             known = "" if talk.refused & names else toolkit_hash
-            now = self._clock.now()
+            now, present = self._clock.now(), names | talk.since
+
+            def fact(name: str) -> AuditEvent:
+                return self._event(toolkit, "tool.removed", "done", name)
+
             try:
-                gone = await self._rows.commit(toolkit.tenant, toolkit.name, known, names | talk.since, now)
+                gone = await self._rows.commit(toolkit.tenant, toolkit.name, known, present, now, fact=fact)
                 await self._toolkits.reread(toolkit)
             except StoreUnavailableError:
                 log.warning("it could not be noted which tools the toolkit %s has", toolkit.name)
                 return
             talk.begin_again()
         for name in gone:
-            self._record(toolkit, "tool.removed", "done", name)
+            _say(toolkit, "tool.removed", "done", name)
 
-    def _record(self, toolkit: RemoteToolkit, action: str, what: str, name: str) -> None:
-        log.info("the toolkit %s: %s %s (%s)", toolkit.name, action.replace(".", " "), name, what)
+    def _event(self, toolkit: RemoteToolkit, action: str, what: str, name: str) -> AuditEvent:
         own = Principal(ISSUER, toolkit.name, toolkit.tenant)
-        self._audit.record(own, action, what, client=f"toolkit {toolkit.name}", tool=name)
+        return self._audit.event(own, action, what, client=f"toolkit {toolkit.name}", tool=name)
 
 
 class _Talk:
@@ -220,6 +226,10 @@ class _Talk:
         self.complete: WholeSet | None = None
         self.since: set[str] = set()
         self.refused: set[str] = set()
+
+
+def _say(toolkit: RemoteToolkit, action: str, what: str, name: str) -> None:
+    log.info("the toolkit %s: %s %s (%s)", toolkit.name, action.replace(".", " "), name, what)
 
 
 def _taken(name: str, owner: str) -> NameTakenError:

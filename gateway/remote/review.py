@@ -20,7 +20,7 @@ from gateway.remote.pinning import approved, rejected, served, waits
 from gateway.remote.registration import MOST_TOOLS
 from gateway.store.remote_rows import RemoteRows
 from gateway.toolkit.remote_tool import RemoteSet, RemoteTool
-from gateway.types import Principal
+from gateway.types import AuditEvent, Principal
 
 Decide = Callable[[RemoteTool, datetime], RemoteTool]
 
@@ -69,12 +69,12 @@ class Review:
             # What was looked at is what is decided about: the toolkit may have said something else meanwhile.
             return decide(former, self._clock.now()) if former == tool else None
 
-        kept = await self._rows.edit(tool.tenant, tool.toolkit, tool.name, edit, most=MOST_TOOLS)
-        if not isinstance(kept, RemoteTool):
-            return False
-        what = ", ".join(_changes(tool))
-        self._audit.record(by, action, what, client=f"toolkit {tool.toolkit}", tool=tool.name)
-        return True
+        def fact(_: RemoteTool) -> AuditEvent:
+            what = ", ".join(_changes(tool))
+            return self._audit.event(by, action, what, client=f"toolkit {tool.toolkit}", tool=tool.name)
+
+        kept = await self._rows.edit(tool.tenant, tool.toolkit, tool.name, edit, most=MOST_TOOLS, fact=fact)
+        return isinstance(kept, RemoteTool)
 
 
 def difference(tool: RemoteTool) -> str:

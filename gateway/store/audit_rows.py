@@ -70,11 +70,21 @@ class AuditRows:
     ) -> Answer | None:
         """As `Engines.in_turn`, and with the event that `fact` makes of what the work came to, unless that is None."""
 
-        def write(transaction: Transaction) -> tuple[Answer | None, int]:
+        def write(transaction: Transaction) -> tuple[Answer | None, Sequence[AuditEvent | None]]:
             answer = work(transaction)
-            if fact is None or answer is None:
-                return answer, 0
-            return answer, self._add(transaction, [fact(answer)])
+            return answer, [] if fact is None or answer is None else [fact(answer)]
+
+        return await self.recorded(turn, write)
+
+    async def recorded(
+        self, turn: str | None, work: Callable[[Transaction], tuple[Answer, Sequence[AuditEvent | None]]]
+    ) -> Answer:
+        """As `Engines.in_turn`, and with the events that the work gives beside its answer. None stands for none."""
+
+        def write(transaction: Transaction) -> tuple[Answer, int]:
+            answer, given = work(transaction)
+            events = [event for event in given if event is not None]
+            return answer, self._add(transaction, events) if events else 0
 
         answer, deliveries = await self._engines.in_turn(turn, write)
         self._tell(deliveries)

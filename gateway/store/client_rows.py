@@ -1,6 +1,7 @@
 """The authorization server's clients that registered themselves, and which of them people let have what.
 
-Not here: clients of the settings, and those whose id is a document's address (`gateway.authorization.clients`).
+The event of a change is recorded in the transaction that makes it. Not here: clients of the settings, and those whose
+id is a document's address (`gateway.authorization.clients`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from datetime import datetime
 from sqlalchemy import and_, delete, func, select, update
 
 from gateway.authorization_types import GivenConsent, RegisteredClient
+from gateway.store.audit_rows import AuditRows
 from gateway.store.authorization_tables import GIVEN_CONSENTS, REGISTERED_CLIENTS, columns_of, record_of
 from gateway.store.engine import Engines
 from gateway.store.tables import belongs_to
-from gateway.types import Principal
+from gateway.types import AuditEvent
 
 _clients = REGISTERED_CLIENTS.c
 _consents = GIVEN_CONSENTS.c
@@ -24,12 +26,13 @@ _NEVER_USED = _clients.used_at.is_(None)
 class ClientRows:
     """Clients by id; consents by everything that they are about."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
-    async def insert(self, client: RegisteredClient) -> None:
+    async def insert(self, client: RegisteredClient, event: AuditEvent | None = None) -> None:
         """Store a new client."""
-        await self._engines.change(self._engines.insert(REGISTERED_CLIENTS).values(columns_of(client)))
+        await self._audit.change(self._engines.insert(REGISTERED_CLIENTS).values(columns_of(client)), event)
 
     async def find(self, client_id: str) -> RegisteredClient | None:
         rows = await self._engines.rows(select(REGISTERED_CLIENTS).where(_clients.id == client_id))
@@ -52,12 +55,12 @@ class ClientRows:
         """Delete the clients that registered before this time and were never let in; how many they were."""
         return await self._engines.change(delete(REGISTERED_CLIENTS).where(_NEVER_USED, _clients.created_at < before))
 
-    async def remember(self, consent: GivenConsent, now: datetime) -> None:
+    async def remember(self, consent: GivenConsent, now: datetime, event: AuditEvent | None = None) -> None:
         """Note that the person consented to this. Again: the time is the latest."""
         values = columns_of(consent) | {"id": secrets.token_hex(12), "given_at": now}
         statement = self._engines.insert(GIVEN_CONSENTS).values(values)
         what = ("tenant", "issuer", "subject", "client_id", "redirect_uri", "scopes")
-        await self._engines.change(statement.on_conflict_do_update(index_elements=what, set_={"given_at": now}))
+        await self._audit.change(statement.on_conflict_do_update(index_elements=what, set_={"given_at": now}), event)
 
     async def find_consent(self, consent: GivenConsent) -> datetime | None:
         """When the person last consented to exactly this. Somebody else's, or to anything else, is none."""
@@ -70,8 +73,3 @@ class ClientRows:
             )
         )
         return rows[0]["given_at"] if rows else None
-
-    async def forget_consents(self, principal: Principal, client_id: str) -> None:
-        """Forget all that the person consented to with this client."""
-        theirs = belongs_to(GIVEN_CONSENTS, principal)
-        await self._engines.change(delete(GIVEN_CONSENTS).where(theirs, _consents.client_id == client_id))

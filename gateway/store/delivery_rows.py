@@ -15,16 +15,18 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, or_, select, update
 
+from gateway.key_types import KeyKind
 from gateway.store.engine import Engines
 from gateway.store.lanes import Transaction
-from gateway.store.tables import WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row
-from gateway.store.webhook_rows import in_use
+from gateway.store.tables import API_KEYS, WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row
 from gateway.types import Principal
 from gateway.webhook_types import Delivery, DeliveryStatus, Webhook
 
-_columns = WEBHOOK_DELIVERIES.c
+_columns, _webhooks = WEBHOOK_DELIVERIES.c, WEBHOOKS.c
+APP = "app"
+"""The issuer of an app that has keys of its own."""
 MOST_WAITING = 10_000
 """Deliveries that one webhook may have waiting. Beyond that it misses events: the outbox is not to fill the disk."""
 
@@ -124,6 +126,18 @@ class DeliveryRows:
 
     async def _change(self, which: ColumnElement[bool], values: dict[str, Any]) -> bool:
         return await self._engines.change(update(WEBHOOK_DELIVERIES).where(which).values(values)) == 1
+
+
+def in_use() -> ColumnElement[bool]:
+    """Not disabled, and of an app that still has a key: whose keys were all revoked is to hear of nobody any more."""
+    keys = API_KEYS.c
+    key = exists().where(
+        keys.kind == KeyKind.APP,
+        keys.tenant == _webhooks.tenant,
+        keys.name == _webhooks.subject,
+        keys.revoked_at.is_(None),
+    )
+    return and_(_webhooks.disabled_at.is_(None), or_(_webhooks.issuer != APP, key))
 
 
 def put_in(transaction: Transaction, engines: Engines, notices: Iterable[Notice]) -> int:

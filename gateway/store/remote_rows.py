@@ -2,7 +2,8 @@
 
 A tool's name belongs to one toolkit of all that there are: the first that registers it, until it removes the tool. An
 index holds that, whoever writes at the same time. Whatever changes in a toolkit makes its revision grow, by which other
-processes notice. Not here: what may change without being reviewed (`gateway.remote`).
+processes notice. The event of a change is recorded in the transaction that makes it. Not here: what may change without
+being reviewed (`gateway.remote`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, select, update
 
+from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
 from gateway.store.lanes import Transaction
 from gateway.store.tables import REMOTE_TOOLKITS, REMOTE_TOOLS
 from gateway.toolkit.remote_tool import RemoteSet, RemoteTool
+from gateway.types import AuditEvent
 
 _tools, _toolkits = REMOTE_TOOLS.c, REMOTE_TOOLKITS.c
 MOST_REMOVED = 200
@@ -43,8 +46,9 @@ class Full:
 class RemoteRows:
     """Toolkits by tenant and id."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
     async def revisions(self) -> Mapping[tuple[str, str], int]:
         """Each toolkit's revision, by (tenant, toolkit)."""
@@ -65,7 +69,14 @@ class RemoteRows:
         return await self._list()
 
     async def edit(
-        self, tenant: str, toolkit: str, name: str, edit: Edit, *, most: int
+        self,
+        tenant: str,
+        toolkit: str,
+        name: str,
+        edit: Edit,
+        *,
+        most: int,
+        fact: Callable[[RemoteTool], AuditEvent] | None = None,
     ) -> RemoteTool | Taken | Full | None:
         """Keep what `edit` makes of a tool. None where that is nothing new.
 
@@ -73,31 +84,40 @@ class RemoteRows:
         a tool whose name is Taken, or that would be more than the `most`.
         """
 
-        def in_transaction(connection: Transaction) -> RemoteTool | Taken | Full | None:
+        def in_transaction(
+            connection: Transaction,
+        ) -> tuple[RemoteTool | Taken | Full | None, Sequence[AuditEvent | None]]:
             former = _former(connection, tenant, toolkit, name)
             tool = edit(former, _set(connection, tenant, toolkit))
             if tool is None or tool == former:
-                return None
+                return None, []
             if tool.removed_at is None and (former is None or former.removed_at is not None):
                 if taken := _owner(connection, tool):
-                    return taken
+                    return taken, []
                 if _count(connection, tenant, toolkit) >= most:
-                    return Full()
+                    return Full(), []
             self._put(connection, tool)
             self._revise(connection, tenant, toolkit, tool.changed_at)
-            return tool
+            return tool, [fact(tool)] if fact else []
 
-        return await self._engines.in_turn("remote tools", in_transaction)
+        return await self._audit.recorded("remote tools", in_transaction)
 
     async def commit(
-        self, tenant: str, toolkit: str, toolkit_hash: str, names: Collection[str], now: datetime
+        self,
+        tenant: str,
+        toolkit: str,
+        toolkit_hash: str,
+        names: Collection[str],
+        now: datetime,
+        *,
+        fact: Callable[[str], AuditEvent] | None = None,
     ) -> list[str]:
         """The toolkit has the tools of these names, and no others. The names of those that it has no longer.
 
         Of tools that were removed, the last `MOST_REMOVED` are remembered.
         """
 
-        def in_transaction(connection: Transaction) -> list[str]:
+        def in_transaction(connection: Transaction) -> tuple[list[str], Sequence[AuditEvent | None]]:
             present = select(_tools.name).where(_toolkit(_tools, tenant, toolkit), _tools.removed_at.is_(None))
             gone = sorted(set(connection.execute(present).scalars()) - set(names))
             for name in gone:
@@ -105,9 +125,9 @@ class RemoteRows:
                 connection.execute(statement.values(removed_at=now, changed_at=now))
             _forget_old(connection, tenant, toolkit)
             self._revise(connection, tenant, toolkit, now, toolkit_hash)
-            return gone
+            return gone, [fact(name) for name in gone] if fact else []
 
-        return await self._engines.in_turn("remote tools", in_transaction)
+        return await self._audit.recorded("remote tools", in_transaction)
 
     async def _list(self, *conditions: ColumnElement[bool]) -> list[RemoteTool]:
         statement = select(REMOTE_TOOLS).where(*conditions).order_by(_tools.tenant, _tools.toolkit, _tools.name)

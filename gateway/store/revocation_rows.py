@@ -12,9 +12,10 @@ from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
+from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
 from gateway.store.tables import REVOCATIONS, from_row
-from gateway.types import Revocation
+from gateway.types import AuditEvent, Revocation
 
 _columns = REVOCATIONS.c
 
@@ -22,8 +23,9 @@ _columns = REVOCATIONS.c
 class RevocationRows:
     """Revocations by when they are due. They are the gateway's own business: nobody asks for a person's."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
     async def list_due(self, now: datetime, limit: int) -> list[Revocation]:
         """Those to try or to give up now, the longest due first."""
@@ -53,9 +55,9 @@ class RevocationRows:
         """Keep other tokens of the same grant. False if the try was claimed again in the meantime."""
         return await self._change(revocation, {"sealed": sealed})
 
-    async def drop(self, revocation_id: str) -> bool:
-        """Shred it. False if it was gone."""
-        return await self._engines.change(delete(REVOCATIONS).where(_columns.id == revocation_id)) == 1
+    async def drop(self, revocation_id: str, event: AuditEvent | None = None) -> bool:
+        """Shred it, with the event of its end in the same transaction. False if it was gone."""
+        return await self._audit.change(delete(REVOCATIONS).where(_columns.id == revocation_id), event)
 
     async def _change(self, revocation: Revocation, values: dict[str, object]) -> bool:
         statement = (

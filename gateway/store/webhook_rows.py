@@ -6,30 +6,32 @@ Not here: what is on its way (`delivery_rows`).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, update
 
-from gateway.key_types import KeyKind
+from gateway.store.audit_rows import AuditRows
+from gateway.store.delivery_rows import in_use
 from gateway.store.engine import Engines
 from gateway.store.lanes import Transaction
-from gateway.store.tables import API_KEYS, WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row, person, to_columns
-from gateway.types import Principal
+from gateway.store.tables import WEBHOOK_DELIVERIES, WEBHOOKS, belongs_to, from_row, person, to_columns
+from gateway.types import AuditEvent, Principal
 from gateway.webhook_types import Webhook
 
 _columns = WEBHOOKS.c
-APP = "app"
-"""The issuer of an app that has keys of its own."""
 
 
 class WebhookRows:
-    """Webhooks by app."""
+    """Webhooks by app. The event of a change is recorded in the transaction that makes it."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
-    async def put(self, webhook: Webhook, *, most: int) -> Webhook | None:
+    async def put(
+        self, webhook: Webhook, *, most: int, fact: Callable[[Webhook], AuditEvent] | None = None
+    ) -> Webhook | None:
         """The app's webhook for this URL afterwards: this one, or the one it had, with these events and in use again.
 
         None where it would be more than `most` of one app's.
@@ -51,7 +53,7 @@ class WebhookRows:
             transaction.execute(self._engines.insert(WEBHOOKS).values(to_columns(webhook)))
             return webhook
 
-        return await self._engines.in_turn(f"webhooks {json.dumps(person(webhook.principal))}", write)
+        return await self._audit.together(f"webhooks {json.dumps(person(webhook.principal))}", write, fact)
 
     async def find(self, app: Principal, webhook_id: str) -> Webhook | None:
         return next(iter(await self._list(select(WEBHOOKS).where(_is(app, webhook_id)))), None)
@@ -70,38 +72,26 @@ class WebhookRows:
         due = exists().where(waiting.webhook_id == _columns.id, waiting.next_try_at <= now)
         return await self._list(select(WEBHOOKS).where(in_use(), due))
 
-    async def disable(self, webhook: Webhook, now: datetime) -> bool:
+    async def disable(self, webhook: Webhook, now: datetime, event: AuditEvent | None = None) -> bool:
         """Deliver no more to it. False if it was disabled, or is gone."""
         which = and_(_columns.id == webhook.id, _columns.disabled_at.is_(None))
-        return await self._engines.change(update(WEBHOOKS).where(which).values(disabled_at=now)) == 1
+        return await self._audit.change(update(WEBHOOKS).where(which).values(disabled_at=now), event)
 
-    async def drop(self, app: Principal, webhook_id: str) -> bool:
+    async def drop(self, app: Principal, webhook_id: str, event: AuditEvent | None = None) -> bool:
         """Forget it, and what was on its way to it. False if the app has no such webhook."""
 
-        def write(transaction: Transaction) -> bool:
+        def write(transaction: Transaction) -> tuple[bool, list[AuditEvent | None]]:
             if transaction.execute(delete(WEBHOOKS).where(_is(app, webhook_id))).rowcount != 1:
-                return False
+                return False, []
             transaction.execute(
                 delete(WEBHOOK_DELIVERIES).where(WEBHOOK_DELIVERIES.c.webhook_id == webhook_id)
             )  # fmt: skip
-            return True
+            return True, [event]
 
-        return await self._engines.together(write)
+        return await self._audit.recorded(None, write)
 
     async def _list(self, statement: Select[tuple[object, ...]]) -> Sequence[Webhook]:
         return [from_row(Webhook, row) for row in await self._engines.rows(statement)]
-
-
-def in_use() -> ColumnElement[bool]:
-    """Not disabled, and of an app that still has a key: whose keys were all revoked is to hear of nobody any more."""
-    keys = API_KEYS.c
-    key = exists().where(
-        keys.kind == KeyKind.APP,
-        keys.tenant == _columns.tenant,
-        keys.name == _columns.subject,
-        keys.revoked_at.is_(None),
-    )
-    return and_(_columns.disabled_at.is_(None), or_(_columns.issuer != APP, key))
 
 
 _OLDEST_FIRST = (_columns.created_at, _columns.id)

@@ -230,11 +230,11 @@ class Courier:
             return
         if await self._deliveries.end(delivery, DeliveryStatus.DEAD, now, KEPT_DEAD, **facts):
             log.warning("webhook %s: an event is given up (%s)", webhook.id, end.failure)
-        if end.status == _GONE and await self._rows.disable(webhook, now):
-            log.warning("webhook %s is disabled: its receiver says that it is gone", webhook.id)
-            self._audit.record(
-                webhook.principal, "webhook.disabled", "gone", client=webhook.principal.subject, reference=webhook.id
-            )
+        if end.status == _GONE:
+            app = webhook.principal
+            event = self._audit.event(app, "webhook.disabled", "gone", client=app.subject, reference=webhook.id)
+            if await self._rows.disable(webhook, now, event):
+                log.warning("webhook %s is disabled: its receiver says that it is gone", webhook.id)
 
     async def _secret(self, webhook: Webhook) -> Secret:
         opened = await self._vault.open(webhook.sealed, secret_binding(webhook.principal, webhook.id))

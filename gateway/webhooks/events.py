@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway.store.webhook_rows import APP
+from gateway.store.delivery_rows import APP
 from gateway.types import AuditEvent, Principal
 from gateway.webhook_types import Delivery
 from gateway.webhooks.schedule import MOST_TRIES

@@ -20,7 +20,7 @@ from gateway.outward.destinations import Destinations
 from gateway.secret import Secret
 from gateway.store.delivery_rows import DeliveryRows
 from gateway.store.webhook_rows import WebhookRows
-from gateway.types import Principal
+from gateway.types import AuditEvent, Principal
 from gateway.vault.vault import Binding, Vault
 from gateway.webhook_signature import new_secret
 from gateway.webhook_types import Delivery, DeliveryStatus, Webhook
@@ -76,13 +76,15 @@ class Registrations:
             sealed=await self._vault.seal(secret.reveal().encode(), secret_binding(app, webhook_id)),
             created_at=self._clock.now(),
         )
-        kept = await self._rows.put(new, most=MOST_OF_ONE_APP)
+
+        def fact(kept: Webhook) -> AuditEvent:
+            return self._event(kept, "webhook.registered" if kept.id == webhook_id else "webhook.changed")
+
+        kept = await self._rows.put(new, most=MOST_OF_ONE_APP, fact=fact)
         if kept is None:
             raise WebhookError(f"This app has {MOST_OF_ONE_APP} webhooks already. Delete one first.")
-        is_new = kept.id == webhook_id
-        self._record(kept, "webhook.registered" if is_new else "webhook.changed")
         self._wake()
-        return Registered(kept, secret if is_new else None)
+        return Registered(kept, secret if kept.id == webhook_id else None)
 
     async def list(self, app: Principal) -> Sequence[Webhook]:
         return await self._rows.list(app)
@@ -90,9 +92,8 @@ class Registrations:
     async def drop(self, app: Principal, webhook_id: str) -> None:
         """Forget a webhook, and what was on its way to it. WebhookNotFoundError, as everywhere below."""
         webhook = await self._get(app, webhook_id)
-        if not await self._rows.drop(app, webhook_id):
+        if not await self._rows.drop(app, webhook_id, self._event(webhook, "webhook.deleted")):
             raise _not_found()
-        self._record(webhook, "webhook.deleted")
 
     async def list_deliveries(
         self, app: Principal, webhook_id: str, status: DeliveryStatus | None = None
@@ -127,10 +128,9 @@ class Registrations:
             raise _not_found()
         return webhook
 
-    def _record(self, webhook: Webhook, action: str) -> None:
-        self._audit.record(
-            webhook.principal, action, "done", client=webhook.principal.subject, reference=webhook.id
-        )  # fmt: skip
+    def _event(self, webhook: Webhook, action: str) -> AuditEvent:
+        app = webhook.principal
+        return self._audit.event(app, action, "done", client=app.subject, reference=webhook.id)
 
 
 def secret_binding(app: Principal, webhook_id: str) -> Binding:

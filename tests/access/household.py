@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from argon2 import PasswordHasher
 
+from gateway.access.authenticator import local_principal
 from gateway.access.local_accounts import LocalAccounts
 from gateway.access.passwords import Passwords
 from gateway.access.people import People
@@ -25,6 +26,7 @@ from gateway.vault.key_sources import new_key, open_ring
 from gateway.vault.vault import Vault
 
 OURS = "https://gateway.example"
+OURSELVES = local_principal()
 HOME = "203.0.113.7"
 GOOD = Secret("four plain words in a row")
 QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -46,7 +48,7 @@ class Household:
 
     async def member(self, email: str = "ada@example.com", password: Secret = GOOD) -> LocalAccount:
         """An account whose invitation was accepted."""
-        invited = await self.accounts.invite(email, "Ada")
+        invited = await self.accounts.invite(email, "Ada", by=OURSELVES)
         return await self.accounts.accept(invited.code.reveal(), password)
 
 
@@ -57,7 +59,7 @@ async def household(store: Store) -> AsyncIterator[Household]:
     ring = open_ring([new_key()], None)
     vault = Vault(ring, DataKeys(store.data_keys, ring, clock))
     throttle = Throttle(store.throttles, clock)
-    accounts = LocalAccounts(store.accounts, Passwords(QUICK), throttle, vault, clock, issuer=OURS)
+    accounts = LocalAccounts(store.accounts, Passwords(QUICK), throttle, vault, clock, audit=audit, issuer=OURS)
     people = People(store, audit, clock, OURS)
     sessions = Sessions(store.sessions, clock, "atp-session", timer=lambda: seconds[0])
     sign_in = SignIn(sessions, people, Tickets(b"key", clock), None, accounts)

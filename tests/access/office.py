@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 
 from gateway import app
+from gateway.access.authenticator import local_principal
 from gateway.access.sign_in import SignIn
 from gateway.clock import MovableClock
 from gateway.deferred import Accounts
@@ -57,7 +58,7 @@ class Office:
     async def invitation(self, email: str, name: str | None = None) -> str:
         """The address of a new one."""
         assert self.sign_in.local
-        invited = await self.sign_in.local.invite(email, name)
+        invited = await self.sign_in.local.invite(email, name, by=local_principal())
         return f"{self.url}/invitation/{invited.code.reveal()}"
 
     async def member(self, email: str) -> None:

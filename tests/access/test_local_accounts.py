@@ -17,7 +17,7 @@ from gateway.errors import AccountError, FieldError, InvitationError, TooManySig
 from gateway.people_types import LocalAccount
 from gateway.secret import Secret
 from gateway.store.store import Store
-from tests.access.household import GOOD, HOME, OURS, Household, household
+from tests.access.household import GOOD, HOME, OURS, OURSELVES, Household, household
 
 WRONG = Secret("not the password at all")
 
@@ -57,7 +57,7 @@ async def test_an_invited_person_sets_a_password_and_signs_in_with_it(both: Hous
 
 
 async def test_an_invitation_works_once(both: Household) -> None:
-    code = (await both.accounts.invite("ada@example.com")).code.reveal()
+    code = (await both.accounts.invite("ada@example.com", by=OURSELVES)).code.reveal()
     attempts = [both.accounts.accept(code, Secret(f"four plain words {n}")) for n in range(4)]
 
     ended = await asyncio.gather(*attempts, return_exceptions=True)
@@ -68,7 +68,7 @@ async def test_an_invitation_works_once(both: Household) -> None:
 
 
 async def test_an_invitation_ends_after_a_week(house: Household) -> None:
-    code = (await house.accounts.invite("ada@example.com")).code.reveal()
+    code = (await house.accounts.invite("ada@example.com", by=OURSELVES)).code.reveal()
     house.clock.advance(INVITED_FOR - timedelta(seconds=1))
     assert (await house.accounts.invited(code)).email == "ada@example.com"
 
@@ -79,9 +79,9 @@ async def test_an_invitation_ends_after_a_week(house: Household) -> None:
 
 
 async def test_a_new_invitation_takes_the_former_ones_place(both: Household) -> None:
-    former = (await both.accounts.invite("ada@example.com")).code.reveal()
+    former = (await both.accounts.invite("ada@example.com", by=OURSELVES)).code.reveal()
 
-    again = await both.accounts.invite("ada@example.com")
+    again = await both.accounts.invite("ada@example.com", by=OURSELVES)
 
     assert not again.is_new
     with pytest.raises(InvitationError):
@@ -98,7 +98,7 @@ async def test_a_made_up_invitation_is_none(house: Household, code: str) -> None
 @pytest.mark.parametrize("address", ["", "ada", "ada@", "@x", "a b@example.com", "ada@ex@ample", "<ada@x.example>"])
 async def test_only_an_e_mail_address_is_invited(house: Household, address: str) -> None:
     with pytest.raises(AccountError):
-        await house.accounts.invite(address)
+        await house.accounts.invite(address, by=OURSELVES)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_only_an_e_mail_address_is_invited(house: Household, address: str)
 async def test_a_password_that_is_tried_first_will_not_do_and_leaves_the_invitation_open(
     house: Household, password: str
 ) -> None:
-    code = (await house.accounts.invite("ada@example.com")).code.reveal()
+    code = (await house.accounts.invite("ada@example.com", by=OURSELVES)).code.reveal()
 
     with pytest.raises(FieldError):
         await house.accounts.accept(code, Secret(password))
@@ -123,8 +123,8 @@ async def test_a_password_may_be_of_any_letters_however_the_keyboard_puts_them_t
 
 async def test_no_account_an_unaccepted_a_disabled_one_and_a_wrong_password_look_the_same(house: Household) -> None:
     disabled = await house.member("disabled@example.com")
-    await house.accounts.set_disabled(disabled.id, disabled=True)
-    await house.accounts.invite("invited@example.com")
+    await house.accounts.set_disabled(disabled, disabled=True, by=OURSELVES)
+    await house.accounts.invite("invited@example.com", by=OURSELVES)
     await house.member("ada@example.com")
 
     for email, password in [
@@ -153,7 +153,7 @@ async def test_an_account_that_does_not_exist_costs_as_much_to_try_as_one_that_d
 ) -> None:
     """A hash is checked in each case, and of the same cost: nothing else takes time that could be told."""
     await house.member("known@example.com")
-    await house.accounts.invite("invited@example.com")
+    await house.accounts.invite("invited@example.com", by=OURSELVES)
     hasher = Counting(time_cost=1, memory_cost=64, parallelism=1)
     hasher.checked = []
     accounts = LocalAccounts(
@@ -162,6 +162,7 @@ async def test_an_account_that_does_not_exist_costs_as_much_to_try_as_one_that_d
         Throttle(house.store.throttles, house.clock),
         house.vault,
         house.clock,
+        audit=house.audit,
         issuer=OURS,
     )
 
@@ -280,7 +281,7 @@ async def test_the_second_factor_is_sealed_and_one_cannot_put_another_in_its_pla
 async def test_a_recovery_sets_a_new_password_without_the_lost_phone_and_ends_what_was_open(both: Household) -> None:
     account, _ = await with_totp(both)
     old = await both.sign_in.arrive(both.accounts.arrival(account), None)
-    invited = await both.accounts.invite(account.email)
+    invited = await both.accounts.invite(account.email, by=OURSELVES)
 
     recovered = await both.accounts.accept(invited.code.reveal(), Secret("another four plain words"))
     fresh = await both.sign_in.arrive_anew(both.accounts.arrival(recovered), None)

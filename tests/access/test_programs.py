@@ -139,13 +139,13 @@ async def test_a_person_who_is_disabled_gets_in_by_nothing_and_what_they_have_op
     access = await programs.program(sent("Bearer one-x"))
     assert isinstance(access, Access)
     person = await store.people.put(Person("1", BEA, "Bea", None, BEA.groups, clock.now()))
-    await store.people.set_disabled(person.id, clock.now())
+    await store.people.disable(person, clock.now())
     timer.seconds += standing.KEPT_FOR
     assert not await programs.stands(sent("Bearer one-x"), access)
     refused = await programs.program(sent("Bearer one-x"))
     assert isinstance(refused, Refused)
     assert "may not come in" in refused.description
-    await store.people.set_disabled(person.id, None)
+    await store.people.enable(person.id)
     timer.seconds += standing.KEPT_FOR
     assert isinstance(await programs.program(sent("Bearer one-x")), Access)
 

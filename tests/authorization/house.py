@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -70,8 +69,8 @@ class House:
 
     def __init__(self, store: Store, vault: Vault, clock: MovableClock, offer: Offer, admission: Admission) -> None:
         self.store, self.vault, self.clock = store, vault, clock
-        self.events: list[AuditEvent] = []
-        self.audit = AuditLog(self._write, clock)
+        self.audit = AuditLog(store.audit.append, clock)
+        self._told = 0
         self.server, self.elsewhere = (
             AuthorizationServer.of(offer, admission, store=store, vault=vault, audit=self.audit, clock=clock)
             for _ in range(2)
@@ -80,12 +79,16 @@ class House:
         for server in (self.server, self.elsewhere):
             server.tokens._timer = server.keys._timer = self.timer
 
-    async def _write(self, events: Sequence[AuditEvent]) -> None:
-        self.events += events
+    async def events(self) -> list[AuditEvent]:
+        """What went on record, since it was begun anew."""
+        await self.audit.flush()
+        return [entry.event for entry in await self.store.trail.page("default", self._told, 10_000)]
+
+    async def begin_anew(self) -> None:
+        self._told += len(await self.events())
 
     async def actions(self) -> list[str]:
-        await self.audit.flush()
-        return [event.action for event in self.events]
+        return [event.action for event in await self.events()]
 
     async def register(self, **more: Any) -> dict[str, Any]:
         assert self.server.registration
@@ -137,10 +140,12 @@ async def error_of(doing: Any) -> str:
 SECRET = "a secret: with %, + and ümlauts, of 32 characters at least"
 
 
-async def make_house(store: Store, documents: Documents | None = None, **admission: Any) -> House:
+async def make_house(
+    store: Store, documents: Documents | None = None, vault: Vault | None = None, **admission: Any
+) -> House:
     clock = MovableClock()
     ring = Keyring([Secret(b64encode(secrets.token_bytes(32)).decode())])
-    vault = Vault(ring, DataKeys(store.data_keys, ring, clock))
+    vault = vault or Vault(ring, DataKeys(store.data_keys, ring, clock))
     given: dict[str, Any] = {
         "configured": (
             configured_client("intranet", "Intranet", [CALLBACK], Secret(SECRET)),

@@ -81,7 +81,17 @@ async def test_a_yes_said_again_is_as_old_as_the_last_time(house: House) -> None
 
     assert await house.server.consents.last_given(request, ALICE) == house.clock.now()
     assert await house.server.consents.last_given(request, BOB) is None
-    await house.store.clients.forget_consents(BOB, client.id)
+
+
+async def test_who_ends_what_a_program_may_is_asked_again(house: House) -> None:
+    client = await house.client()
+    request, _ = await house.ask(client.id)
+    await house.server.consents.remember(request, ALICE)
+    await house.tokens(client)
+    [grant] = await house.server.grants.list_live(ALICE)
+
+    assert not await house.server.grants.end(grant.id, BOB)
     assert await house.server.consents.last_given(request, ALICE) is not None
-    await house.store.clients.forget_consents(ALICE, client.id)
+    assert await house.server.grants.end(grant.id, ALICE)
     assert await house.server.consents.last_given(request, ALICE) is None
+    assert (await house.actions())[-1] == "grant.revoked"

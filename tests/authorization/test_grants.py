@@ -110,7 +110,7 @@ async def test_a_code_that_is_shown_twice_ends_what_it_became(house: House) -> N
     assert not await is_alive(house, tokens)
     assert await error_of(house.refresh(client, tokens["refresh_token"])) == "invalid_grant"
     assert (await house.actions())[-1] == "grant.reused"
-    assert house.events[-1].principal.same_person(ALICE)
+    assert (await house.events())[-1].principal.same_person(ALICE)
 
 
 async def test_of_many_who_show_one_code_at_once_one_gets_tokens_and_they_are_dead(house: House) -> None:

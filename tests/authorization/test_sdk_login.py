@@ -277,7 +277,7 @@ async def test_a_person_who_was_disabled_is_cut_off_and_their_host_gets_no_fresh
     now = datetime.now(UTC)
     dora = Person("p1", person("dora"), None, None, frozenset(), now)
     await served.store.people.put(dora)
-    await served.store.people.set_disabled((await served.store.people.list_all())[0].id, now)
+    await served.store.people.disable((await served.store.people.list_all())[0], now)
 
     assert host.tokens
     assert host.client

@@ -33,9 +33,9 @@ class World:
     """Registration, the registry that it fills, and what was put on record."""
 
     def __init__(self, store, *, review=False, quiet_seconds=0.02):
-        self.store, self.events = store, []
+        self.store = store
         self.registry = Registry()
-        self.audit = AuditLog(self._write, SystemClock())
+        self.audit = AuditLog(store.audit.append, SystemClock())
         self.toolkits = RemoteToolkits(store.remote, self.registry, look_seconds=0.02, patience=0.05)
         self.registration = Registration(
             store.remote,
@@ -46,9 +46,6 @@ class World:
             review=review,
             quiet_seconds=quiet_seconds,
         )
-
-    async def _write(self, batch):
-        self.events += batch
 
     async def register(self, name, key=KEY, toolkit_hash="h", **metadata):
         metadata = PLAIN | metadata
@@ -90,7 +87,8 @@ class World:
 
     async def recorded(self):
         await self.audit.flush()
-        return [(event.action, event.tool, event.outcome) for event in self.events]
+        events = [entry.event for entry in await self.store.trail.page("default", 0, 1000)]
+        return [(event.action, event.tool, event.outcome) for event in events]
 
     async def close(self):
         await self.registration.close()

@@ -33,7 +33,7 @@ from gateway.surfaces.authorization.asking import asking, form_targets
 from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
 from gateway.surfaces.browser.pages import Pages
 from gateway.surfaces.refusal import Refusal
-from gateway.types import Access, Principal
+from gateway.types import Access, AuditEvent, Principal
 
 LONGEST_QUERY = 16 << 10  # characters
 LOGIN = "/login"
@@ -129,15 +129,15 @@ class AuthorizePage:
         except AuthorizationError as error:
             return self._refuse(addressee, error)
         if decision != "allow":
-            self._record("consent.denied", asked, access.principal, "done")
+            self._audit.note(self._event("consent.denied", asked, access.principal, "done"))
             return self._refuse(addressee, AuthorizationError("access_denied", "The person said no."))
-        await self._server.consents.remember(asked, access.principal)
+        kept = self._event("consent.remembered", asked, access.principal, "done")
+        await self._server.consents.remember(asked, access.principal, kept)
         return await self._allow(asked, access.principal, "done")
 
     async def _allow(self, asked: AuthorizationRequest, person: Principal, how: str) -> Response:
-        code = await self._server.grants.issue_code(asked, person)
+        code = await self._server.grants.issue_code(asked, person, self._event("consent.given", asked, person, how))
         await self._server.clients.note_use(asked.client, self._clock.now())
-        self._record("consent.given", asked, person, how)
         return self._back(asked.addressee, {"code": code.reveal()})
 
     def _sign_in(self, request: Request, asked: AuthorizationRequest, query: str) -> Response:
@@ -151,9 +151,9 @@ class AuthorizePage:
     def _back(self, addressee: Addressee, answer: Mapping[str, str]) -> Response:
         return _redirect(answer_url(addressee, self._server.offer.issuer, answer))
 
-    def _record(self, action: str, asked: AuthorizationRequest, person: Principal, outcome: str) -> None:
+    def _event(self, action: str, asked: AuthorizationRequest, person: Principal, outcome: str) -> AuditEvent:
         client = asked.client
-        self._audit.record(person, action, outcome, client=client.name or client.id, reference=client.id)
+        return self._audit.event(person, action, outcome, client=client.name or client.id, reference=client.id)
 
 
 def _readable(query: bytes) -> str:

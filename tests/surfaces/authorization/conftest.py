@@ -43,8 +43,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sit
 
 @pytest.fixture
 async def site(running: Site) -> Site:
-    await running.house.audit.flush()
-    running.house.events.clear()
+    await running.house.begin_anew()
     running.documents.asked.clear()
     running.documents.answers.clear()
     running.forget_registrations()

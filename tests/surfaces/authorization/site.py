@@ -83,8 +83,7 @@ class Site:
         self.server.registration._allowance._began = float("-inf")
 
     async def events(self) -> list[tuple[str, str]]:
-        await self.house.audit.flush()
-        return [(event.principal.subject, event.action) for event in self.house.events]
+        return [(event.principal.subject, event.action) for event in await self.house.events()]
 
 
 def authorize_url(client_id: str, verifier_to: list[str] | None = None, /, **changes: str | None) -> str:
