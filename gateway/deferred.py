@@ -305,6 +305,7 @@ class DeferredAccounts:
         self, store: Store, clock: SharedClock, refresher: Refresher, flows: Flows, more: Mapping[str, Work]
     ) -> Upkeep:
         from gateway.audit.retention import Retention
+        from gateway.audit.unfinished import Unfinished
         from gateway.oauth.keep_alive import KeepAlive
         from gateway.oauth.upkeep import Upkeep
 
@@ -313,6 +314,8 @@ class DeferredAccounts:
             "connections": KeepAlive(store.due, refresher, self.audit, clock).look_after,
             "flows": flows.prune,
         }
+        if self.audit.strict:
+            works["calls"] = Unfinished(store.trail, store.marks, store.audit.append, self.audit, clock).settle
         if (days := self._settings.audit.keep_days) is not None:
             works["audit"] = Retention(store.trail, self.audit, clock, timedelta(days=days)).prune
         return Upkeep(works | dict(more))

@@ -5,6 +5,7 @@
     arguments     the keyed hash by which two calls' arguments can be found equal, and nothing else about them
     verification  whether the chains of the record are whole
     retention     how long it is kept
+    unfinished    calls that a process left behind when it was killed, which are given an end
 
 Below: store. Above: the executor, oauth, access, the command line.
 """

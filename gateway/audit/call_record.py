@@ -33,7 +33,7 @@ class CallRecord:
         self._call = call
         self._tool = tool
         self._clock = clock
-        self._id = secrets.token_hex(16)
+        self._id = log.process + secrets.token_hex(12)
         self._digest = digest_of(call.arguments)
         self._started = time.perf_counter()
         self._credential: Credential | None = None

@@ -55,6 +55,7 @@ class AuditLog:
     `strict`: an event that has to be on record is waited for. Without it, it is noted as all others are: for a person's
     own laptop, where the record is a convenience of the person whose disk it is on. `key` gives what arguments are
     hashed with; without one their hashes are left out. `patience` are seconds, `most_waiting` is a number of events.
+    `process` is a name that no other process which writes to the record has.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class AuditLog:
         most_waiting: int = MOST_WAITING,
     ) -> None:
         self.strict = strict
+        self.process = secrets.token_hex(8)
         self._patience = patience
         self._most_waiting = most_waiting
         self._write = write

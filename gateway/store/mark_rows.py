@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from collections.abc import Mapping
+
+from sqlalchemy import delete, select
 
 from gateway.store.engine import Engines
 from gateway.store.tables import MARKS
 
 
 class MarkRows:
-    """Values by name, written once."""
+    """Values by name."""
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
@@ -23,3 +25,16 @@ class MarkRows:
         await self._engines.change(self._engines.insert(MARKS).values(name=name, value=value).on_conflict_do_nothing())
         stored = await self.find(name)
         return value if stored is None else stored
+
+    async def put(self, name: str, value: bytes) -> None:
+        """Store the value, in the place of a former one."""
+        statement = self._engines.insert(MARKS).values(name=name, value=value)
+        await self._engines.change(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+    async def list_called(self, beginning: str) -> Mapping[str, bytes]:
+        """The values whose names begin like this."""
+        rows = await self._engines.rows(select(MARKS).where(MARKS.c.name.startswith(beginning, autoescape=True)))
+        return {row["name"]: bytes(row["value"]) for row in rows}
+
+    async def drop(self, name: str) -> None:
+        await self._engines.change(delete(MARKS).where(MARKS.c.name == name))

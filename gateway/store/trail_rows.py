@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, union
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, union
 
 from gateway.store.audit_chain import Entry, Link
 from gateway.store.audit_rows import AuditRows, entry_of, told_once
@@ -92,6 +92,27 @@ class TrailRows:
             select(AUDIT)
             .where(wanted.condition(), told_once())
             .order_by(_columns.at.desc(), _columns.seq.desc())
+            .limit(limit)
+        )
+        return [entry_of(row) for row in rows]
+
+    async def tenants(self) -> list[str]:
+        """Those that have a chain."""
+        return [row["tenant"] for row in await self._engines.rows(select(_heads.tenant).order_by(_heads.tenant))]
+
+    async def last_before(self, tenant: str, after: int, before: datetime) -> int:
+        """The number of the last row, behind `after`, that is from before this time; `after` where there is none."""
+        behind = (_columns.tenant == tenant, _columns.seq > after, _columns.at < before)
+        rows = await self._engines.rows(select(func.max(_columns.seq).label("last")).where(*behind))
+        return rows[0]["last"] or after
+
+    async def list_unfinished(self, tenant: str, after: int, until: int, limit: int) -> list[Entry]:
+        """Of the rows behind `after`, up to `until`: the beginnings of calls that have no end."""
+        rows = await self._engines.rows(
+            select(AUDIT)
+            .where(_columns.tenant == tenant, _columns.seq > after, _columns.seq <= until)
+            .where(_columns.action == "tool.begun", told_once())
+            .order_by(_columns.seq)
             .limit(limit)
         )
         return [entry_of(row) for row in rows]

@@ -7,13 +7,16 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 from sqlalchemy import event, text
 
+from gateway.audit.unfinished import GONE_AFTER, Unfinished
 from gateway.audit.verification import verify
+from gateway.clock import MovableClock
 from gateway.store.store import Store
 from gateway.types import Principal
 from tests.audit.calling import ANNA, ARGUMENT, RESULT, TOKEN, Calling, how, strict_log
@@ -146,7 +149,7 @@ async def test_concurrent_calls_share_commits(store: Store, calling: Calling) ->
     assert (chain.rows, chain.broken, chain.unfinished) == (400, None, {})
 
 
-async def test_a_call_that_is_killed_is_on_record_as_begun_and_without_an_end(store: Store, database_url: str) -> None:
+async def test_a_call_that_is_killed_is_on_record_as_begun_and_then_as_unknown(store: Store, database_url: str) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(Path(__file__).with_name("calling.py")),
@@ -164,6 +167,10 @@ async def test_a_call_that_is_killed_is_on_record_as_begun_and_without_an_end(st
     [unfinished] = chain.unfinished.values()
     assert (chain.broken, unfinished.tool, unfinished.account) == (None, "sends", "anna@acme.example")
     assert [found.action for found in await store.audit.list_history(ANNA, 10, calls=True)] == ["tool.begun"]
+
+    clock = MovableClock(unfinished.at + GONE_AFTER + timedelta(seconds=1))
+    assert await Unfinished(store.trail, store.marks, store.audit.append, strict_log(store), clock).settle() == 1
+    assert [found.outcome for found in await store.audit.list_history(ANNA, 10, calls=True)] == ["unknown_outcome"]
 
 
 async def test_no_row_holds_a_token_an_argument_or_a_result(store: Store, calling: Calling) -> None:
