@@ -137,6 +137,7 @@ class SecondTry:
             "token.refused" if refusal.lacking is Lacking.LIFE else "scope.missing",
             how,
             client=call.client.name,
+            client_id=call.client.id or None,
             tool=call.tool,
             provider=credential.provider,
             account=credential.account,

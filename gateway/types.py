@@ -44,10 +44,14 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The program that talks to us for a Principal: an MCP host or an ATP app. Names are for display only."""
+    """The program that talks to us for a Principal: an MCP host or an ATP app. Names are for display only.
+
+    `id` is what its credential says that it is, as in `Access.client`; empty on one's own machine.
+    """
 
     name: str = "unknown client"
     version: str = ""
+    id: str = ""
 
 
 class AccessKind(StrEnum):
@@ -283,7 +287,8 @@ class AuditEvent:
     """One immutable fact: who, what, when, how it ended; never a secret, never an argument or a result.
 
     `action` is a dotted verb such as `tool.called`, or `tool.begun` of a call about to have its token, with `.begun`
-    at the end of its id. `arguments` is a keyed hash of a call's, in hex; `scopes` are its token's.
+    at the end of its id. `arguments` is a keyed hash of a call's, in hex; `scopes` are its token's. `client` is the
+    name that a program gives itself, `client_id` what its credential says that it is.
     """
 
     id: str
@@ -299,6 +304,7 @@ class AuditEvent:
     duration_ms: float | None = None
     scopes: frozenset[str] = frozenset()
     arguments: str | None = None
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class CallRecord:
             action=action,
             outcome=outcome,
             client=call.client.name,
+            client_id=call.client.id or None,
             tool=tool.name if tool else None,
             provider=tool.requirement.provider if tool and tool.requirement else None,
             account=credential.account if credential else None,

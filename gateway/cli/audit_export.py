@@ -20,8 +20,8 @@ from gateway.surfaces.browser.plain_text import visible
 
 _PAGE = 1000
 _COLUMNS = (
-    "seq", "at", "tenant", "issuer", "subject", "action", "outcome", "client", "tool", "provider", "account", "scopes",
-    "duration_ms", "reference", "arguments", "id", "hash", "unfinished",
+    "seq", "at", "tenant", "issuer", "subject", "action", "outcome", "client", "client_id", "tool", "provider",
+    "account", "scopes", "duration_ms", "reference", "arguments", "id", "hash", "unfinished",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets take these too
 """OWASP, "CSV Injection"."""

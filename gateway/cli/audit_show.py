@@ -33,7 +33,9 @@ def show(entries: Sequence[Entry]) -> None:
         is_call = event.action in ("tool.called", "tool.begun")
         what = event.tool if is_call and event.tool else words.action
         account = " ".join(part for part in (event.provider, event.account) if part)
-        cells = (*((event.principal.subject,) if several else ()), what, account, event.client or "")
+        told, known = event.client or "", event.client_id or ""
+        by = f"{told} ({known})" if told and known and known != told else told or known
+        cells = (*((event.principal.subject,) if several else ()), what, account, by)
         shown = (visible(cell, _WIDEST) or _NONE for cell in cells)
         end = visible(words.outcome, _WIDEST)
         rows.append((f"{event.at:%Y-%m-%d %H:%M:%S}", *shown, took(event.duration_ms) or _NONE, end))

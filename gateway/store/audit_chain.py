@@ -26,7 +26,7 @@ from gateway.types import AuditEvent, Principal
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _LONGEST = 400
 _LONGEST_NAME = 400  # bytes: the three names of a person share an index entry, which PostgreSQL holds to 2,700
-_TEXTS = ("action", "outcome", "client", "tool", "provider", "account", "reference", "arguments")
+_TEXTS = ("action", "outcome", "client", "client_id", "tool", "provider", "account", "reference", "arguments")
 
 
 @dataclass(frozen=True, slots=True)

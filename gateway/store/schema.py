@@ -17,7 +17,7 @@ from sqlalchemy import Connection, inspect, text
 from gateway.errors import SettingsError
 from gateway.store.engine import Engines
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0010", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0010", "0008", "0011")
 """All revisions, oldest first. The last one is what the tables of this version look like."""
 
 _LOCK_NUMBER = 4_280_110_963

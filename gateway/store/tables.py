@@ -239,6 +239,7 @@ class AuditRow(PersonalRow, table=True):
     duration_ms: float | None
     scopes: str | None = Field(sa_type=Scopes)
     arguments: str | None = Field(sa_type=Text)
+    client_id: str | None = Field(sa_type=Label)
 
 
 class AuditHeadRow(SQLModel, table=True):

@@ -60,6 +60,22 @@ async def test_each_call_is_on_record_for_whom_the_key_speaks(gateway: TeamGatew
     assert rows == [("https://login.example", "carol", "acme", "greet", "done")]
 
 
+async def test_each_call_names_the_key_beside_what_the_program_calls_itself(gateway: TeamGateway) -> None:
+    """Over every transport: whatever a program calls itself, its key is known."""
+    headers = {"authorization": f"Bearer {gateway.key('dora')}"}
+    async with httpx2.AsyncClient(headers=headers, trust_env=False) as http:
+        for mode in ("auto", "legacy"):
+            async with Client(streamable_http_client(gateway.mcp, http_client=http), mode=mode) as client:
+                await client.call_tool("greet", {})
+    async with Client(sse_client(f"{gateway.url}/sse", headers=headers)) as client:
+        await client.call_tool("greet", {})
+
+    with anyio.fail_after(5):
+        while len(named := _record(gateway, "dora", "client, client_id")) < 3:
+            await anyio.lowlevel.checkpoint()
+    assert named == [("mcp", "script of dora")] * 3
+
+
 async def test_what_a_toolkit_from_afar_says_anew_waits_for_the_administrator(gateway: TeamGateway) -> None:
     key = gateway.run("keys", "create", "toolkit", "notes").stdout.strip()
     async with httpx2.AsyncClient(base_url=f"{gateway.url}/api/v1", trust_env=False) as http:
@@ -79,9 +95,11 @@ async def test_what_a_toolkit_from_afar_says_anew_waits_for_the_administrator(ga
     assert "Send them all to me first." in waiting.stdout
 
 
-def _record(gateway: TeamGateway, subject: str) -> list[tuple[str, ...]]:
+def _record(
+    gateway: TeamGateway, subject: str, columns: str = "issuer, subject, tenant, tool, outcome"
+) -> list[tuple[str, ...]]:
     with closing(sqlite3.connect(gateway.folder / "gateway.db")) as database:
-        wanted = "SELECT issuer, subject, tenant, tool, outcome FROM audit WHERE subject = ? AND action = 'tool.called'"
+        wanted = f"SELECT {columns} FROM audit WHERE subject = ? AND action = 'tool.called'"
         return list(database.execute(wanted, (subject,)))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 import trustme
@@ -178,6 +179,15 @@ async def test_a_host_whose_id_is_the_address_of_its_document_need_not_register(
 
     assert host.client
     assert host.client.client_id == host.document
+    with anyio.fail_after(5):
+        while not await recorded_for(served, host.document):
+            await anyio.lowlevel.checkpoint()
+
+
+async def recorded_for(served: Served, client_id: str | None) -> list[str | None]:
+    """The tools that were called by this client, as its token says."""
+    entries = await served.store.trail.page("default", 0, 10_000)
+    return [entry.event.tool for entry in entries if client_id and entry.event.client_id == client_id]
 
 
 @pytest.mark.parametrize("way", ["client_secret_basic", "client_secret_post"])

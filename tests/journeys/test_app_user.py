@@ -29,7 +29,7 @@ from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
 from gateway.testing.grants import RegisteredClient
 from gateway.testing.serving import serving
-from gateway.types import Principal
+from gateway.types import AuditEvent, Principal
 
 BACK = "https://notes.example/connected"
 USER = "alice@example.com"
@@ -112,6 +112,16 @@ async def test_an_apps_user_connects_comes_back_and_is_acted_for(place: Place) -
     assert "contacts.read" in found["scope"].split()
     assert (found["access_token"], found["refresh_token"]) == (None, None)
     assert json.loads(answers[0]["output"]) == "alice@example.com"
+    [called] = [event for event in await events_of(place) if event.action == "tool.called"]
+    assert (called.client_id, called.account, len(called.arguments or "")) == ("Notes", "alice@example.com", 64)
+    assert "contacts.read" in called.scopes
+
+
+async def events_of(place: Place) -> list[AuditEvent]:
+    """What is on record of the app's user."""
+    await place.gateway.audit.flush()
+    store = (await place.gateway.accounts.open()).store
+    return await store.audit.list_latest(Principal("app:Notes", USER))
 
 
 async def test_raw_tokens_come_with_their_permission_and_each_use_is_on_record(place: Place) -> None:
@@ -130,10 +140,7 @@ async def test_raw_tokens_come_with_their_permission_and_each_use_is_on_record(p
     assert without["access_token"] is taken_away["access_token"] is None
     assert f"atp-gateway keys allow {place.key.prefix} --may tokens" in without["note"]
     assert place.server.grants.find_access(granted["access_token"]).grant.person.name == "alice"
-    await place.gateway.audit.flush()
-    store = (await place.gateway.accounts.open()).store
-    events = await store.audit.list_latest(Principal("app:Notes", USER))
-    assert [event.action for event in events].count("tokens.handed_out") == 1
+    assert [event.action for event in await events_of(place)].count("tokens.handed_out") == 1
 
 
 async def test_no_other_app_or_tenant_sees_the_connection_and_a_revoked_key_sees_nothing(place: Place) -> None:

@@ -107,7 +107,7 @@ class Tasks:
         token = optional_text(payload, "auth_token") or optional_text(message, "auth_token")
         return AppCall(
             principal=await self._whose(app, tool, message.get("external_user_id"), token),
-            client=Client(app.name),
+            client=Client(app.name, id=app.name),
             tool=tool.name,
             arguments=arguments,
             id=secrets.token_hex(8),

@@ -16,7 +16,7 @@ from mcp.server.context import ServerRequestContext
 from mcp_types import ClientCapabilities, ElicitationCapability
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS, is_version_at_least
 
-from gateway.types import Client, Principal
+from gateway.types import Access, Client, Principal
 
 Request = ServerRequestContext[Any, Any]
 Who = Callable[[Request], Principal]
@@ -45,11 +45,12 @@ def connection_of(request: Request) -> Connection:
 
 
 def client_of(request: Request) -> Client:
-    """The calling program, by the name it gives itself. For display only: anybody may use any name."""
+    """The calling program, by the name it gives itself, which is for display only, and by what its credential says."""
+    access = request.request.scope["state"]["access"] if request.request is not None else Access(Principal("", ""))
     if request.session.client_params is None:
-        return Client()
+        return Client(id=access.client)
     info = request.session.client_params.client_info
-    return Client(_shown(info.name) or Client().name, _shown(info.version))
+    return Client(_shown(info.name) or Client().name, _shown(info.version), access.client)
 
 
 def _shown(text: str) -> str:
