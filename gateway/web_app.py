@@ -66,7 +66,7 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
     )
     afar = from_afar(gateway, accounts)
     atp = [*_atp_routes(gateway, accounts), *afar.routes, *_document_routes(gateway.base_url, accounts, host)]
-    pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp", entry.own)
+    pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp", entry)
     resource, own = entry.resource, _own_authorization(gateway, accounts, entry)
     signs_in = entry.sign_in is not None
     pages += _sign_in_routes(accounts, entry, gateway.base_url)
@@ -156,8 +156,10 @@ def _page_routes(
     accounts: Accounts,
     base_url: str,
     mcp_url: str | None = None,
-    own: AuthorizationServer | None = None,
+    entry: Entry | None = None,
 ) -> list[BaseRoute]:
+    own = entry.own if entry else None
+    keeps_accounts = entry is not None and entry.sign_in is not None and entry.sign_in.local is not None
     rooms = Rooms(
         accounts.flows,
         accounts.overview,
@@ -173,6 +175,7 @@ def _page_routes(
         form_key=accounts.vault.derive("form-token")[0],
         secure=base_url.startswith("https:"),
         mcp_url=mcp_url,
+        own_issuer=base_url if keeps_accounts else None,
     )
 
     async def is_ready() -> bool:

@@ -33,7 +33,7 @@ _BEGUN = ".begun"
 _USES = (*_CALLS, "tokens.handed_out")
 _RAN = ("pending", "done", "tool_error", "tool_crashed", "tool_timeout", "invalid_result")
 """Outcomes of calls that had a credential, although they name no account."""
-_LATEST_USES = 10_000
+_LATEST_USES = 2_000
 
 
 class AuditRows:

@@ -107,6 +107,11 @@ async def test_a_program_that_was_let_in_is_ended_on_its_page(house: Office, bro
         await person.page.get_by_label("New password").fill(PASSWORD)
         await person.page.keyboard.press("Enter")
         await person.lands_on("Add your phone as a second factor")
+        await person.page.get_by_role("link", name="Not now").click()
+        await person.lands_on("Tools that act for you, with your own accounts")
+        assert await person.illegible() == []
+        await person.page.get_by_role("link", name="Your second factor").click()
+        await person.lands_on("Add your phone as a second factor")
         await person.open(f"{house.url}/programs")
         await person.reads("No program may act for you")
         await person.open(f"{house.url}/authorize?{urlencode(asked)}")
@@ -129,7 +134,10 @@ async def test_a_program_that_was_let_in_is_ended_on_its_page(house: Office, bro
         again = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], **client}
         assert (await http.post("/token", data=again)).json()["error"] == "invalid_grant"
         await person.open(f"{house.url}/connections/history?what=changes")
-        await person.reads("The program's access ended", "by you")
+        async with asyncio.timeout(10):  # until it is on record
+            while "The program's access ended" not in await person.page.get_by_role("main").inner_text():
+                await person.page.reload()
+        await person.reads("by you")
         assert await person.illegible() == []
 
 

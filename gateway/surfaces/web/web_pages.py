@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FormGuard
-from gateway.surfaces.browser.pages import Pages
+from gateway.surfaces.browser.pages import Pages, principal_of
 from gateway.surfaces.web import cards, connections, history
 from gateway.surfaces.web.cards import Cards
 from gateway.surfaces.web.connect import ConnectPages, Flows
@@ -57,9 +57,17 @@ class Rooms:
 
 class WebPages:
     """`form_key` signs form tokens. `secure`: the browser reaches us by https. `mcp_url` is what hosts are given, where
-    there is one to give."""
+    there is one to give. People of `own_issuer` have their password here."""
 
-    def __init__(self, rooms: Rooms, *, form_key: bytes, secure: bool, mcp_url: str | None = None) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        *,
+        form_key: bytes,
+        secure: bool,
+        mcp_url: str | None = None,
+        own_issuer: str | None = None,
+    ) -> None:
         cookies = Cookies(secure=secure)
         guard = FormGuard(cookies, form_key)
         lets_in = rooms.grants is not None and rooms.clients is not None
@@ -67,6 +75,7 @@ class WebPages:
             __package__, secure=secure, filters={"scope_words": scope_words}, places=_places(mcp_url, lets_in)
         )
         self._mcp_url = mcp_url
+        self._own_issuer = own_issuer
         self._routes = [
             Route("/", self._front, methods=["GET"]),
             *ConnectPages(pages, rooms.flows, cookies, guard).routes(),
@@ -90,7 +99,8 @@ class WebPages:
         return self._routes
 
     async def _front(self, request: Request) -> Response:
-        return self._pages.page(request, "front.html", mcp_url=self._mcp_url)
+        has_password = principal_of(request).issuer == self._own_issuer
+        return self._pages.page(request, "front.html", mcp_url=self._mcp_url, has_password=has_password)
 
 
 def _places(mcp_url: str | None, lets_in: bool) -> dict[str, str]:

@@ -151,3 +151,20 @@ async def test_nothing_is_begun_without_our_form(site, alice) -> None:
     assert (await press_new(alice, "hubspot", token="guessed")).status_code == 403
     assert (await alice.get("/connections/new")).status_code == 405
     assert site.connections.begun == []
+
+
+async def test_five_hundred_tools_and_a_dozen_accounts_make_no_heavy_page(site, alice) -> None:
+    providers = [f"provider{number}" for number in range(10)]
+    for number in range(500):
+        scopes = [f"https://scopes.example/{number % 7}.read", f"https://scopes.example/{number % 5}.write"]
+        site.add_tool(f"a_tool_with_a_name_{number}", providers[number % 10], *scopes)
+    granted = frozenset(f"https://scopes.example/{number}.read" for number in range(7))
+    for number in range(12):
+        site.connections.add(provider=providers[number % 8], account_id=str(number), scopes=granted)
+    page = await alice.get("/connections")
+    assets = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+    weight = len(page.content) + sum([len((await alice.get(each)).content) for each in assets])
+    assert "Used by 50 tools" in page.text
+    assert len(assets) == 3
+    assert "and 24 more" in page.text
+    assert weight < 100_000
