@@ -34,7 +34,12 @@ class DocumentFetch:
         except DestinationError:
             return None
         except UnansweredError as error:
-            log.info("a client's metadata document could not be read: %s", error.why)
+            log.warning(
+                "the document of a program, %s, could not be read: %s. If this gateway may not reach the internet, set "
+                "[access] client_documents = false: programs then register instead.",
+                destination.host,
+                error.why,
+            )
             return None
         return Fetched(answer.status, answer.headers, answer.body)
 

@@ -61,6 +61,13 @@ class _Kept:
     usable_until: float
 
 
+_UNREAD = "Its description could not be read at"
+_FOR_THE_OPERATOR = (
+    "Try again; and if this gateway may not reach the internet, whoever runs it sets client_documents = false in "
+    "[access], so that programs register instead"
+)
+
+
 class ClientDocuments:
     """`hosts` are the only ones whose documents count; empty: all. A loopback one has to be among them."""
 
@@ -108,7 +115,7 @@ class ClientDocuments:
             if kept is not None and now < kept.usable_until:
                 self._kept[client_id] = kept
                 return kept.client
-            raise _refused("Its description could not be read")
+            raise _refused(f"{_UNREAD} {urlsplit(client_id).hostname}. {_FOR_THE_OPERATOR}")
         if fetched.status != 200:
             raise _refused("There is no description at its address")
         if len(fetched.body) > LARGEST:

@@ -185,6 +185,16 @@ async def test_a_document_is_kept_as_long_as_its_headers_say(
     assert len(documents.asked) == (2 if seconds else 3)
 
 
+async def test_where_a_host_cannot_be_reached_it_says_what_the_operator_can_do(
+    clients: ClientDocuments, documents: Documents
+) -> None:
+    documents.answers[ID] = None
+    with pytest.raises(
+        AuthorizationError, match=r"at app\.example\. Try again; .* client_documents = false in \[access\]"
+    ):
+        await clients.get(ID)
+
+
 @pytest.mark.parametrize("outage", [None, answer(b"", 503)])
 async def test_an_outage_of_its_host_locks_nobody_out_for_a_day(
     clients: ClientDocuments, documents: Documents, timer: Timer, outage: Fetched | None
