@@ -37,7 +37,7 @@ _MOVE_HEAD = (
 )  # fmt: skip
 
 _FEW = 10
-"""Events up to which one statement is faster. More are better sent as rows: psycopg waits for them all together."""
+"""Events up to which one statement is faster. More are better sent as rows, in one INSERT."""
 _SEQ = '"seq":0'
 """Where the number goes in a row's canonical text. It can be nowhere else: quotes inside of values are escaped."""
 _TOLD = [column.name for column in AUDIT.c if column.name not in ("seq", "hash")]
@@ -72,7 +72,7 @@ class AuditEnds:
 
     def __init__(self, engines: Engines) -> None:
         self._begin = engines.insert(AUDIT_HEADS).on_conflict_do_nothing()
-        self._insert = engines.insert(AUDIT).on_conflict_do_nothing(index_elements=[AUDIT.c.id])
+        self._insert = engines.insert(AUDIT).on_conflict_do_nothing(index_elements=[AUDIT.c.id]).returning(AUDIT.c.id)
         self._far = engines.writing.engine.dialect.name == "postgresql"
 
     def hold(self, transaction: Transaction, tenants: Collection[str]) -> dict[str, Link]:
@@ -99,7 +99,7 @@ class AuditEnds:
         for event in events:
             link = link.to(event)
             rows.append(to_columns(event) | {"seq": link.seq, "hash": link.hash})
-        if transaction.execute(self._insert, rows).rowcount != len(rows):
+        if len(transaction.execute(self._insert, rows).all()) != len(rows):
             raise RepeatedError
         transaction.execute(_MOVE_HEAD, {"of": tenant, "number": link.seq, "digest": link.hash})
 

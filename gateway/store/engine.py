@@ -1,12 +1,12 @@
-"""The two databases' settings. Everything above sees one thing: `Engines`, to read from and to write to.
+"""A database to read from and to write to, `Engines`: what is above sees nothing else; and SQLite's settings.
 
 SQLite: one file that several processes of one machine may share. Readers run beside the one writer (WAL). A writing
 transaction starts IMMEDIATE, because a deferred one that has read fails at its first write, without waiting, once
 another process has written (https://www.sqlite.org/lang_transaction.html). The one thread that writes is also the
-queue of this process's writers. PostgreSQL: one pool; a read is a statement without a transaction round it.
+queue of this process's writers.
 
-Not here: what is stored (`gateway.store.tables`). Below: `gateway.store.lanes`. Above: the `*_rows` modules,
-`gateway.store.schema`.
+Not here: PostgreSQL's settings (`gateway.store.postgres`), what is stored (`gateway.store.tables`). Below:
+`gateway.store.lanes`. Above: the `*_rows` modules, `gateway.store.schema`.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.errors import SettingsError, StoreUnavailableError
-from gateway.store.lanes import Answer, Lane, LoopLane, ThreadLane
+from gateway.store.lanes import Answer, Lane, ThreadLane
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 log = logging.getLogger(__name__)
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     # Parameters are tokens' ciphertext, state hashes and names of people: neither logged nor put into errors.
     "hide_parameters": True,
     "echo": False,
@@ -54,7 +54,6 @@ _OPTIONS: dict[str, Any] = {
 }
 
 _PRAGMAS = (
-    "busy_timeout = 5000",  # milliseconds that a writer waits for another process
     "journal_mode = WAL",
     "synchronous = FULL",  # a commit survives a power cut: a rotated refresh token exists nowhere else
     "foreign_keys = ON",
@@ -63,14 +62,15 @@ _PRAGMAS = (
 )
 
 _READERS = 4
+_PATIENCE = 5
+"""Seconds that a writer waits for another process."""
 _OLDEST_SQLITE = (3, 35)  # RETURNING
 _NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
 """Write-ahead logging needs memory that all processes share: https://www.sqlite.org/wal.html."""
-_CONNECT_SECONDS = 10
 
 
 class Engines:
-    """One database. `reading` runs single statements, `writing` transactions; `migrating` makes a blocking engine.
+    """One database. `reading` runs single statements, `writing` transactions. `migrate` blocks, for a thread.
 
     What was begun is finished: a caller who is cancelled leaves at once, the statement goes on without them. A driver
     that is interrupted loses its connection, and nobody learns whether the commit went through.
@@ -80,12 +80,13 @@ class Engines:
         self,
         reading: Lane,
         writing: Lane,
-        migrating: Callable[[], Engine],
+        migrate: Callable[[Callable[[Connection], Any], int], Any],
         insert: Callable[[Table], sqlite.Insert | postgresql.Insert],
     ) -> None:
         self.reading = reading
         self.writing = writing
-        self.migrating = migrating
+        self.migrate = migrate
+        """What a function over a transaction comes to, which waits so many seconds for locks."""
         self.insert = insert
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -93,7 +94,7 @@ class Engines:
         return await self.ask(lambda connection: connection.execute(statement, parameters).mappings().all())
 
     async def change(self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None) -> int:
-        """How many rows the statement changed, in a transaction of its own."""
+        """How many rows the statement changed, in a transaction of its own. With many `parameters` nobody counts."""
         return await self.together(lambda transaction: transaction.execute(statement, parameters).rowcount)
 
     async def changed(self, statement: Executable) -> RowMapping | None:
@@ -147,10 +148,15 @@ async def _translated(work: Coroutine[Any, Any, Answer]) -> Answer:
     """What the statement gives; StoreUnavailableError for whatever the database or its driver has to complain of."""
     try:
         return await work
-    except SQLAlchemyError as error:  # statements and parameters are not in its text: see _OPTIONS
-        said = str(getattr(error, "orig", None) or error).partition("\n")[0]  # PostgreSQL's next line names values
-        log.error("the database failed: %s", said)  # noqa: TRY400 - one line: the stack is the driver's
+    except (SQLAlchemyError, OSError) as error:  # statements and parameters are not in its text: see OPTIONS
+        log.error("the database failed: %s", said_by(error))  # noqa: TRY400 - one line: the stack is the driver's
         raise StoreUnavailableError("The gateway's database does not answer. Try again in a moment.") from error
+
+
+def said_by(error: BaseException) -> str:
+    """What the driver said, in a line. PostgreSQL's second one names values."""
+    driver = error.driver_exception if isinstance(error, DBAPIError) else error
+    return str(driver or error).partition("\n")[0]
 
 
 def sqlite_engines(path: Path) -> Engines:
@@ -164,39 +170,22 @@ def sqlite_engines(path: Path) -> Engines:
     # The driver begins no transactions behind our back. A connection is used by one thread at a time.
     unmanaged = {"isolation_level": None, "check_same_thread": False}
     reading = create_engine(
-        url, **_OPTIONS, pool_size=_READERS, max_overflow=0, connect_args=unmanaged, skip_autocommit_rollback=True
+        url, **OPTIONS, pool_size=_READERS, max_overflow=0, connect_args=unmanaged, skip_autocommit_rollback=True
     )
-    writing = create_engine(url, **_OPTIONS, pool_size=1, max_overflow=0, connect_args=unmanaged)
+    writing = create_engine(url, **OPTIONS, pool_size=1, max_overflow=0, connect_args=unmanaged)
     _prepare_sqlite(reading)
     _prepare_sqlite(writing)
     event.listen(writing, "begin", _begin_immediate)
 
-    def migrating() -> Engine:
-        engine = create_engine(url, **_OPTIONS, poolclass=NullPool, connect_args=unmanaged)
-        _prepare_sqlite(engine)
+    def migrate(work: Callable[[Connection], Answer], patience: int) -> Answer:
+        engine = create_engine(url, **OPTIONS, poolclass=NullPool, connect_args=unmanaged)
+        _prepare_sqlite(engine, patience)
         event.listen(engine, "begin", _begin_immediate)
-        return engine
+        with engine.begin() as connection:
+            return work(connection)
 
     lanes = ThreadLane(reading, _READERS, writes=False), ThreadLane(writing, 1, writes=True)
-    return Engines(*lanes, migrating, sqlite.insert)
-
-
-def postgres_engines(url: URL) -> Engines:
-    """The database that the URL names, over psycopg 3. ModuleNotFoundError where psycopg is not installed."""
-    from sqlalchemy.dialects import postgresql  # 20 ms that a laptop's start does without
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    url = url.set(drivername="postgresql+psycopg")
-    if "connect_timeout" not in url.query:
-        url = url.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
-    writing = create_async_engine(url, **_OPTIONS, pool_size=5, max_overflow=10, pool_pre_ping=True)
-    reading = writing.execution_options(isolation_level="AUTOCOMMIT")
-
-    def migrating() -> Engine:
-        return create_engine(url, **_OPTIONS, poolclass=NullPool)
-
-    lanes = LoopLane(reading, writes=False), LoopLane(writing, writes=True)
-    return Engines(*lanes, migrating, postgresql.insert)
+    return Engines(*lanes, migrate, sqlite.insert)
 
 
 def refuse_unsuitable(version: tuple[int, ...], filesystem: str | None) -> None:
@@ -247,11 +236,11 @@ def _tighten(file: Path) -> None:
         log.warning("%s could be read by others (mode %04o); it is 0600 now", file, mode)
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, patience: int = _PATIENCE) -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in (f"busy_timeout = {patience * 1000}", *_PRAGMAS):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, make_url, text
 
 from gateway.audit.unfinished import GONE_AFTER, Unfinished
 from gateway.audit.verification import verify
@@ -121,7 +121,7 @@ async def test_a_postgresql_that_is_down_gives_out_no_token(postgres_url: str, p
     store = await Store.open(postgres_url)
     calling = Calling(strict_log(store))
     await calling.call()
-    name = store._engines.writing.engine.url.database
+    name = make_url(postgres_url).database
     postgres_server.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")  # type: ignore[arg-type]
     postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # type: ignore[arg-type]
 

@@ -16,7 +16,8 @@ from sqlalchemy.exc import OperationalError
 
 from gateway.deferred import Outside
 from gateway.oauth.http import ProviderTransport
-from gateway.store.engine import Engines, postgres_engines, sqlite_engines
+from gateway.store.engine import Engines, sqlite_engines
+from gateway.store.postgres import postgres_engines
 from gateway.store.store import Store
 
 What = Literal["statement", "finished statement", "commit", "request", "answer"]
