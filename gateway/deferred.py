@@ -22,8 +22,6 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.settings import Settings, VaultKey
 from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
 
-log = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     from gateway.access.keys import Keys
     from gateway.audit import AuditLog
@@ -101,9 +99,9 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What the rooms stand on: how the database at a URL is opened, and the way out to providers."""
+    """What the rooms stand on: how the database at a URL is opened, None as always; and the way out to providers."""
 
-    open_store: Callable[[str], Awaitable[Store]]
+    open_store: Callable[[str], Awaitable[Store]] | None
     transport: Callable[[], ProviderTransport]
 
 
@@ -228,9 +226,8 @@ class DeferredAccounts:
     async def _open_rooms(self) -> Accounts:
         await asyncio.to_thread(_import_rooms)
         from gateway.oauth.http import ProviderTransport
-        from gateway.store.store import Store
 
-        outside = self._outside or Outside(Store.open, ProviderTransport)
+        outside = self._outside or Outside(None, ProviderTransport)
         store, vault = await open_vault(self._settings, self._clock, outside.open_store)
         clock = SharedClock(self._clock)
         await _compare(clock, store)
@@ -347,15 +344,25 @@ def database_url(settings: Settings) -> str:
     return settings.database.url or f"sqlite:///{(folder / 'gateway.db').as_posix()}"
 
 
+async def open_store(settings: Settings) -> Store:
+    """The configured database, at this version's schema. SettingsError where it cannot be had."""
+    from gateway.store.store import Store
+
+    return await Store.open(database_url(settings), upgrade=settings.database.upgrade)
+
+
 async def open_vault(
-    settings: Settings, clock: Clock, open_store: Callable[[str], Awaitable[Store]]
+    settings: Settings, clock: Clock, opened: Callable[[str], Awaitable[Store]] | None = None
 ) -> tuple[Store, Vault]:
-    """The database, and the vault that fits it. WrongVaultKeyError where none of the ring's keys does."""
+    """The database, and the vault that fits it. WrongVaultKeyError where none of the ring's keys does.
+
+    `opened` opens the database in another way, for tests.
+    """
     from gateway.vault.data_keys import DataKeys
     from gateway.vault.vault import Vault
 
     keyring, source = await asyncio.to_thread(vault_ring, settings.vault)
-    store = await open_store(database_url(settings))
+    store = await (opened(database_url(settings)) if opened else open_store(settings))
     try:
         vault = Vault(keyring, DataKeys(store.data_keys, keyring, clock))
         await vault.check(store.marks, source=source)

@@ -53,6 +53,9 @@ class Database:
     url: str | None = setting(
         None, "sqlite:////path/to/file.db or postgresql://…; by default a file in your data folder."
     )
+    upgrade: bool = setting(
+        True, "Bring an older database to this version at start. false: only by `atp-gateway db upgrade`."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": "find what keeps programs from a gateway, and how to mend it",
     "people": "invite people, list them, let somebody in no more",
     "audit": "look at the record of what was done, verify it, take it elsewhere",
+    "db": "see how far the database is, and bring it to this version",
     "keys": "make, list and revoke API keys; turn the keys that seal tokens",
 }
 """Command name -> the line that `--help` shows for it. The command `x` is `gateway.cli.x.command`."""

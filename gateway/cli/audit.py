@@ -186,10 +186,9 @@ async def _hashes(settings: Settings, store: Store, arguments: Mapping[str, Any]
     from gateway.audit.arguments import PURPOSE, digest_of, keyed
     from gateway.clock import SystemClock
     from gateway.deferred import open_vault
-    from gateway.store.store import Store as Opened
 
     digest = digest_of(arguments)
-    opened, vault = await open_vault(settings, SystemClock(), Opened.open)
+    opened, vault = await open_vault(settings, SystemClock())
     await opened.close()
     if digest is None:
         return frozenset()

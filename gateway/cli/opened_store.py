@@ -1,6 +1,6 @@
 """The database of the settings, for commands that work on it alone: no gateway, nothing in the background.
 
-Below: store. Above: the commands about keys, toolkits, webhooks, rules and the record.
+Below: store. Above: the commands about keys, programs, toolkits, webhooks, rules and the record.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ Answer = TypeVar("Answer")
 
 @asynccontextmanager
 async def opened_store(settings: Settings) -> AsyncIterator[Store]:
-    """Open for the block, with its schema brought up to date; only warnings are logged. StoreError where it cannot."""
-    from gateway.deferred import database_url
-    from gateway.store.store import Store
+    """Open for the block, at this version's schema; only warnings are logged. SettingsError where that cannot be."""
+    from gateway.deferred import open_store
 
     log_to_stderr("WARNING")
-    store = await Store.open(database_url(settings))
+    store = await open_store(settings)
     try:
         yield store
     finally:

@@ -191,11 +191,10 @@ async def _opened(settings: Settings) -> AsyncIterator[Directory]:
     from gateway.clock import SystemClock
     from gateway.deferred import open_vault
     from gateway.people_entry import base_url_of, local_accounts
-    from gateway.store.store import Store
 
     log_to_stderr("WARNING")
     clock, base_url = SystemClock(), base_url_of(settings.server)
-    store, vault = await open_vault(settings, clock, Store.open)
+    store, vault = await open_vault(settings, clock)
     audit = AuditLog(store.audit.append, clock)
     try:
         people = People(store, audit, clock, base_url)

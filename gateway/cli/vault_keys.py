@@ -72,12 +72,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Rotation]:
     """The database and the vault alone: no gateway, and nothing of it that works in the background."""
     from gateway.clock import SystemClock
     from gateway.deferred import open_vault
-    from gateway.store.store import Store
     from gateway.vault.rotation import Rotation
 
     log_to_stderr("WARNING")
     clock = SystemClock()
-    store, vault = await open_vault(settings, clock, Store.open)
+    store, vault = await open_vault(settings, clock)
     try:
         yield Rotation(store.sealed, store.data_keys, vault, clock)
     finally:
