@@ -1,15 +1,17 @@
 """In front of every route, HTTP and WebSocket: who may enter at all. Pure ASGI.
 
 In this order: one Host header, and one of ours (400, 421); an Origin of ours, if there is one (403); a listed path
-(404); a body that is not too large (413); somebody we know (401; 503 if that cannot be told), whose token is for the
-tools (403). Whoever looks at a page and is nobody is led to sign in. Then the route runs, with `principal` and `access`
-in `scope["state"]`, both None at a visitors' door where nobody is known; and it is ended where what let a program in is
-taken back. Deny by default: a route that is not listed in the doors cannot be reached, whatever the application routes.
+(404); a body that is not too large (413); not too many wrong keys from there (429); somebody we know (401; 503 if that
+cannot be told), whose token is for the tools (403). Whoever looks at a page and is nobody is led to sign in. Then the
+route runs, with `principal` and `access` in `scope["state"]`, both None at a visitors' door where nobody is known; and
+it is ended where what let a program in is taken back. Deny by default: a route that is not listed in the doors cannot
+be reached, whatever the application routes.
 
 Decisions use `scope["path"]`, which the router uses too, never a URL rebuilt from headers. What a route fails to
 catch ends here, with a reference id for the caller and the rest in the log.
 
-Below: `headers`, `proxies`, `addresses`, `doors`, `body`, `bearer`, `vigil`, `answer`, access. Above: the app.
+Below: `headers`, `proxies`, `addresses`, `doors`, `guessing`, `body`, `bearer`, `vigil`, `answer`, access. Above: the
+app.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from gateway.surfaces.answer import Answer
 from gateway.surfaces.bearer import Bearer
 from gateway.surfaces.body import CountedBody
 from gateway.surfaces.doors import Door, Doors, Entrance
+from gateway.surfaces.guessing import Guessing, shown_in
 from gateway.surfaces.headers import Headers
 from gateway.surfaces.proxies import Proxies
 from gateway.surfaces.refusal import (
@@ -88,6 +91,7 @@ class Edge:
         self._proxies = proxies
         self._body_limit = body_limit
         self._logs = access_log
+        self._guessing = Guessing(knows_proxies=proxies is not None)
         self.look_again_after = vigil.LOOK_EVERY
         """Seconds, after which it is asked again whether a request that is still being served may go on."""
 
@@ -102,8 +106,13 @@ class Edge:
         door = self._doors.find(_routed_path(scope))
         is_open = door is not None and door.entrance is Entrance.OPEN
         answer = Answer(scope, headers, send, for_every_site=is_open)
+        shown = shown_in(scope, headers, door) if door is not None else None
         try:
-            refusal = self._refusal(headers, door) or await self._authenticate(scope, headers, door)
+            refusal = (
+                self._refusal(headers, door)
+                or self._guessing.refusal(scope, headers, shown)
+                or await self._authenticate(scope, headers, door)
+            )
             if refusal is not None:
                 await answer.refuse(refusal)
                 return
@@ -121,6 +130,7 @@ class Edge:
         except Exception as error:  # noqa: BLE001 - the last one who can answer: a bug in a route is a 500, not a dead socket
             await answer.refuse(_crash(door, error))
         finally:
+            self._guessing.note(scope, headers, shown, answer.status)
             if self._logs:
                 milliseconds = (time.perf_counter() - started) * 1000
                 method, caller = scope.get("method", "WEBSOCKET"), scope.get("client") or ("",)

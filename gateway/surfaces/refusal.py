@@ -122,6 +122,12 @@ INSUFFICIENT_SCOPE = Refusal(
     "Not with this token",
     "The token does not allow this. Ask for one with the scope that the challenge names.",
 )
+GUESSING = Refusal(
+    429,
+    "too_many_wrong_credentials",
+    "Too many wrong keys",
+    "Too many wrong keys or tokens came from your address. Wait a moment, then send the right one.",
+)
 CANNOT_TELL = Refusal(
     503,
     "authentication_unavailable",
