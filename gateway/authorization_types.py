@@ -16,9 +16,11 @@ from gateway.types import Principal
 
 
 class ClientSource(StrEnum):
-    """Where a client's description is from: the settings, its own registration, the document that its id leads to."""
+    """Where a client's description is from: the settings, `atp-gateway clients add`, its own registration, the document
+    that its id leads to."""
 
     SETTINGS = "settings"
+    OPERATOR = "operator"
     REGISTRATION = "registration"
     DOCUMENT = "document"
 

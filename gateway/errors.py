@@ -42,6 +42,7 @@
     │   └── InvitationError       no invitation, or one that is used up, too old or replaced
     ├── AccountError              a person or a local account cannot be changed like this
     ├── KeyChangeError            an API key cannot be made, or changed, like this
+    ├── ClientChangeError         a program cannot be registered here, or ended, like this
     ├── RemoteGatewayError        our own clients: the gateway that they talk to did not do what it was asked
     │   ├── GatewayUnreachableError
     │   ├── GatewayTimeoutError
@@ -261,6 +262,10 @@ class AccountError(GatewayError):
 
 class KeyChangeError(GatewayError):
     code = "invalid_key"
+
+
+class ClientChangeError(GatewayError):
+    code = "invalid_program"
 
 
 class RemoteGatewayError(GatewayError):

@@ -30,6 +30,7 @@ COMMANDS = {
     "webhooks": "list apps' webhooks and what was delivered, and deliver again",
     "doctor": "find what keeps programs from a gateway, and how to mend it",
     "people": "invite people, list them, let somebody in no more",
+    "clients": "list the programs that people let in, add one, end one",
     "audit": "look at the record of what was done, verify it, take it elsewhere",
     "db": "see how far the database is, and bring it to this version",
     "keys": "make, list and revoke API keys; turn the keys that seal tokens",

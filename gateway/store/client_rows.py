@@ -1,4 +1,4 @@
-"""The authorization server's clients that registered themselves, and which of them people let have what.
+"""The authorization server's clients that registered themselves or were added, and what people let them have.
 
 The event of a change is recorded in the transaction that makes it. Not here: clients of the settings, and those whose
 id is a document's address (`gateway.authorization.clients`).
@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, delete, func, select, update
 
-from gateway.authorization_types import GivenConsent, RegisteredClient
+from gateway.authorization_types import ClientSource, GivenConsent, RegisteredClient
 from gateway.store.audit_rows import AuditRows
 from gateway.store.authorization_tables import GIVEN_CONSENTS, REGISTERED_CLIENTS, columns_of, record_of
 from gateway.store.engine import Engines
@@ -20,7 +20,7 @@ from gateway.types import AuditEvent
 
 _clients = REGISTERED_CLIENTS.c
 _consents = GIVEN_CONSENTS.c
-_NEVER_USED = _clients.used_at.is_(None)
+_NEVER_USED = and_(_clients.used_at.is_(None), _clients.source == ClientSource.REGISTRATION)
 
 
 class ClientRows:

@@ -26,6 +26,7 @@ from gateway.store.mark_rows import MarkRows
 from gateway.store.person_rows import PersonRows
 from gateway.store.remote_rows import RemoteRows
 from gateway.store.revocation_rows import RevocationRows
+from gateway.store.roster_rows import RosterRows
 from gateway.store.schema import bring_up_to_date, refuse_an_old_one
 from gateway.store.sealed_rows import SealedRows
 from gateway.store.session_rows import SessionRows
@@ -53,6 +54,7 @@ class Store:
         self.keys = ApiKeyRows(engines, self.audit)
         self.remote = RemoteRows(engines, self.audit)
         self.clients = ClientRows(engines, self.audit)
+        self.roster = RosterRows(engines, self.audit)
         self.grants = GrantRows(engines, self.audit)
         self.signing_keys = SigningKeyRows(engines)
         self.webhooks = WebhookRows(engines, self.audit)

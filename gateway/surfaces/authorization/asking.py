@@ -40,7 +40,7 @@ def asking(request: AuthorizationRequest) -> Asking:
         kind=place.kind,
         place=place.name,
         permissions=own_scope_words(request.scopes),
-        is_known=client.source is ClientSource.SETTINGS,
+        is_known=client.source in (ClientSource.SETTINGS, ClientSource.OPERATOR),
         is_unproven=client.is_public and place.kind is not PlaceKind.SITE,
         elsewhere=document is not None and place.kind is PlaceKind.SITE and not _is_same_site(document, place.name),
     )
