@@ -7,6 +7,7 @@ Not here: what only the opened database can tell, such as a vault key that does 
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import metadata
@@ -18,6 +19,8 @@ from gateway.errors import SettingsError
 from gateway.providers.addresses import check_url, is_loopback
 from gateway.secret import Secret
 from gateway.settings import AccessSettings, Server, Settings
+
+log = logging.getLogger(__name__)
 
 SHORTEST_SECRET = 16
 _SAMPLES = {
@@ -52,12 +55,19 @@ def signs_in(access: AccessSettings) -> bool:
 
 
 def check(settings: Settings) -> None:
-    """SettingsError for the first of these settings that cannot be served safely."""
+    """SettingsError for the first of these settings that cannot be served safely.
+
+    On one's own laptop, a file with a secret that others can read is a warning in the log.
+    """
     access, server = settings.access, settings.server
     _check_proxies(server)
     if not is_open(access):
         _check_alone(access, server)
+        for sentence in settings.exposed:
+            log.warning("%s", sentence)
         return
+    if settings.exposed:
+        raise SettingsError(f"{settings.exposed[0]}. If somebody may have read it, change the secret as well.")
     _check_address(server)
     _check_issuer(access, (server.public_url or "").rstrip("/"))
     _check_builtin(access)

@@ -20,6 +20,7 @@ from typing import Any, cast, get_type_hints
 from gateway.access.rates import CallsPerMinute
 from gateway.access.rules import Rule
 from gateway.errors import SettingsError
+from gateway.exposure import exposed, holds_secrets, secret_files
 from gateway.oauth.apps import ProviderSettings
 from gateway.secret import Secret
 
@@ -187,6 +188,8 @@ class Settings:
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     tenants: Mapping[str, Mapping[str, ProviderSettings]] = field(default_factory=dict)
     """Tenant to provider to what differs for it: `[tenants.acme.providers.hubspot]`."""
+    exposed: tuple[str, ...] = ()
+    """Not a section: a sentence for each file with a secret, this one among them, that others can read."""
 
 
 def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -194,10 +197,12 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     environ = os.environ if environ is None else environ
     tables: dict[str, dict[str, Any]] = _from_file(config) if config else {}
     folder = config.parent if config else Path()
+    with_secrets = [config] if config and holds_secrets(tables) else []
     for name, text in environ.items():
         if name.startswith(PREFIX) and name != CONFIG_VARIABLE:
             _put_variable(tables, name, text)
-    sections: dict[str, type[Any]] = {n: kind for n, kind in get_type_hints(Settings).items() if n not in _BY_NAME}
+    hints: dict[str, type[Any]] = get_type_hints(Settings)
+    sections = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     if unknown := tables.keys() - sections.keys() - set(_BY_NAME):
         raise SettingsError(f"unknown section [{min(unknown)}]; there are {', '.join([*sections, *_BY_NAME])}")
     built: dict[str, Any] = {
@@ -208,7 +213,7 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
         tenant: _providers(_only(table, "providers", f"tenants.{tenant}"), f"tenants.{tenant}.providers", folder)
         for tenant, table in _named(tables.get("tenants", {}), "tenants").items()
     }
-    return Settings(**built)
+    return Settings(**built, exposed=exposed([*with_secrets, *secret_files(tables, folder)]))
 
 
 def forget_variables() -> None:

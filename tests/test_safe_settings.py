@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 
 from gateway.errors import SettingsError
+from gateway.exposure import exposed
 from gateway.safe_settings import check
 from gateway.settings import load_settings
 
@@ -28,6 +30,7 @@ key = "{base64.b64encode(bytes(range(32))).decode()}"
 def settings(tmp_path, text):
     path = tmp_path / "gateway.toml"
     path.write_text(text)
+    path.chmod(0o600)
     return load_settings(path, {})
 
 
@@ -126,3 +129,69 @@ def test_what_cannot_be_served_safely_is_not_served(tmp_path, text, says):
 )
 def test_what_can_be_served_safely_is_served(tmp_path, text):
     check(settings(tmp_path, text))
+
+
+INLINE = f'{ISSUER}\nclient_id = "gateway"\nclient_secret = "{SECRET}"'
+
+
+def test_settings_that_everybody_here_can_read_hold_no_secret(tmp_path):
+    settings(tmp_path, INLINE)
+    path = tmp_path / "gateway.toml"
+    for mode, refused in ((0o600, False), (0o640, False), (0o644, True), (0o604, True)):
+        path.chmod(mode)
+        if refused:
+            with pytest.raises(SettingsError, match=f"gateway.toml holds a secret.*{mode:04o}.*chmod 600.*change the"):
+                check(load_settings(path, {}))
+        else:
+            check(load_settings(path, {}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[access]\nkeys = true\n[vault]\nkey = "aws-kms:arn:aws:kms:eu-west-1:1:key/1"',
+        "[access]\nkeys = true",
+        '[access]\nkeys = true\n[providers.hubspot]\nclient_id = "x"',
+    ],
+)
+def test_settings_without_a_secret_may_be_read_by_everybody(tmp_path, text):
+    settings(tmp_path, text)
+    (tmp_path / "gateway.toml").chmod(0o644)
+
+    check(load_settings(tmp_path / "gateway.toml", {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [
+        (f'{ISSUER}\nclient_id = "gateway"\nclient_secret_file = "held"', {}),
+        (f"{ISSUER}\n[providers.hubspot]\nclient_id = 'x'\nclient_secret_file = 'held'", {}),
+        (f"{ISSUER}\n[tenants.acme.providers.hubspot]\nclient_id = 'x'\nclient_secret_file = 'held'", {}),
+        ("[access]\nkeys = true", {"ATP_GATEWAY_VAULT_KEY_FILE": "held"}),
+        ("[access]\nkeys = true\n[vault]\ntransit_token_file = 'held'", {}),
+    ],
+)
+def test_a_file_with_a_secret_that_everybody_here_can_read_is_refused(tmp_path, text, environ):
+    settings(tmp_path, "")
+    (tmp_path / "gateway.toml").write_text(text)
+    (tmp_path / "held").write_text(base64.b64encode(bytes(range(32))).decode())
+    (tmp_path / "held").chmod(0o644)
+
+    with pytest.raises(SettingsError, match="held holds a secret"):
+        check(load_settings(tmp_path / "gateway.toml", environ))
+    (tmp_path / "held").chmod(0o400)
+    check(load_settings(tmp_path / "gateway.toml", environ))
+
+
+def test_on_ones_own_laptop_it_is_a_warning(tmp_path, caplog):
+    settings(tmp_path, f'[providers.hubspot]\nclient_id = "x"\nclient_secret = "{SECRET}"')
+    (tmp_path / "gateway.toml").chmod(0o644)
+
+    check(load_settings(tmp_path / "gateway.toml", {}))
+
+    assert "gateway.toml holds a secret" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_what_a_container_engine_mounts_is_its_business(tmp_path):
+    assert exposed([Path("/run/secrets/vault-key"), tmp_path / "not there"]) == ()

@@ -37,7 +37,7 @@ def command(url: str | None, config: Path | None, as_json: bool) -> int:
     import anyio
 
     settings = options.settings_for(config)
-    findings = anyio.run(_examined, url or _address(settings), settings.server.public_url if config else None, as_json)
+    findings = anyio.run(_examined, url or _address(settings), settings if config else None, as_json)
     broken = [each for each in findings if each.state == "broken"]
     if as_json:
         listed = [
@@ -53,14 +53,15 @@ def _address(settings: Settings) -> str:
     return settings.server.public_url or f"http://127.0.0.1:{settings.server.port}"
 
 
-async def _examined(url: str, public_url: str | None, quiet: bool) -> list[Finding]:
+async def _examined(url: str, known: Settings | None, quiet: bool) -> list[Finding]:
     from gateway.doctor.examine import examine
     from gateway.doctor.place import Place
 
     if not quiet:
         click.echo(f"\n  {click.style('ATP Gateway doctor', bold=True)}  {Place.of(url).origin}\n")
     findings = []
-    async for finding in examine(url, public_url):
+    said = (known.server.public_url, known.exposed) if known else (None, None)
+    async for finding in examine(url, *said):
         findings.append(finding)
         if not quiet:
             _show(finding)

@@ -6,15 +6,22 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from gateway.doctor import entry, reach
-from gateway.doctor.finding import Finding, State, broken, fine
+from gateway.doctor.finding import Finding, State, broken, doubtful, fine
 from gateway.doctor.place import Place
 
 _REACH = (reach.address, reach.name, reach.port, reach.certificate, reach.gateway, reach.clock)
 
 
-async def examine(url: str, public_url: str | None = None) -> AsyncIterator[Finding]:
-    """Each finding as soon as it is made. `public_url` is what the settings say, where they are known."""
+async def examine(
+    url: str, public_url: str | None = None, exposed: tuple[str, ...] | None = None
+) -> AsyncIterator[Finding]:
+    """Each finding as soon as it is made.
+
+    `public_url` is what the settings say, and `exposed` which files with secrets others can read, where that is known.
+    """
     place = Place.of(url)
+    if exposed is not None:
+        yield _secrets(exposed)
     for look in _REACH:
         finding = await look(place)
         yield finding
@@ -38,6 +45,13 @@ async def examine(url: str, public_url: str | None = None) -> AsyncIterator[Find
         if found:
             yield await entry.registration(found)
     yield await entry.other_sites(place, told, found)
+
+
+def _secrets(exposed: tuple[str, ...]) -> Finding:
+    if not exposed:
+        return fine("secrets", "nobody else here can read the files that hold them")
+    mend = "Mend it: a team's gateway does not start like that. If somebody may have read it, change the secret too."
+    return doubtful("secrets", "; ".join(exposed), mend)
 
 
 def _as_set(place: Place, public: Place) -> Finding:

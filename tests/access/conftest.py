@@ -130,6 +130,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         folder = tmp_path_factory.mktemp("team")
         (folder / "fixture.py").write_text(TOOLKIT)
         (folder / "gateway.toml").write_text(settings)
+        (folder / "gateway.toml").chmod(0o600)
         environ = {name: text for name, text in os.environ.items() if not name.startswith("ATP_GATEWAY_")}
         environ |= {
             "HOME": str(folder),

@@ -97,6 +97,7 @@ async def office(folder: Path, access: str = "builtin = true\nlocal_accounts = t
         (folder / "tools.py").write_text(TOOLKIT)
         login = f'login_issuer = "{issuer}"\nlogin_client_id = "gateway"\nlogin_client_secret = "{SECRET}"\n'
         (folder / "gateway.toml").write_text(f"[access]\n{login}{access}")
+        (folder / "gateway.toml").chmod(0o600)
         environ = {
             "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
             "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),

@@ -52,6 +52,7 @@ async def serving_team(folder: Path, config: str, trusting: ssl.SSLContext | Non
     """The gateway of this gateway.toml, while the block lasts. `trusting` is what it fetches documents with."""
     (folder / "tools.py").write_text(TOOLKIT)
     (folder / "gateway.toml").write_text(config)
+    (folder / "gateway.toml").chmod(0o600)
     environ = {
         "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
         "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),

@@ -119,6 +119,7 @@ async def team(home: Path, *, step_up: bool = False) -> AsyncIterator[Team]:
         (home / "crm.py").write_text(TOOLKIT.replace("ISSUER", acme.issuer))
         settings = SETTINGS.replace("COMPANY", company.issuer).replace("STEP_UP", str(step_up).lower())
         (home / "gateway.toml").write_text(settings)
+        (home / "gateway.toml").chmod(0o600)
         environment = clean_environment(home) | {
             "ATP_GATEWAY_CONFIG": str(home / "gateway.toml"),
             "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{home}/gateway.db",
