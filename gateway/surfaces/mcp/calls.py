@@ -15,6 +15,7 @@ from gateway.surfaces.mcp.encode import error_to_wire, result_to_wire
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.request import Request, Who, client_of, is_modern
 from gateway.surfaces.mcp.rounds import Round, ask_questions, read_round
+from gateway.surfaces.mcp.spent import Spent
 from gateway.types import Call, Done, Failed, NeedsConnection, NeedsInput
 
 
@@ -26,6 +27,7 @@ class Calls:
         self._challenges = challenges
         self._who = who
         self._limits = limits
+        self._spent = Spent()
 
     async def answer(self, request: Request) -> dict[str, Any]:
         """The result as JSON. Raises MCPError for what leaves as a JSON-RPC error."""
@@ -34,7 +36,7 @@ class Calls:
         before = read_round(params) if is_modern(request) else Round()
         if ended := await self._challenges.settle(before, principal):
             return ended
-        replay = Replayed(before)
+        replay = Replayed(before, self._spent)
         asker = replay if is_modern(request) else Pushed(request, self._limits.ask_seconds)
         call = Call(
             principal=principal,
@@ -50,6 +52,7 @@ class Calls:
             case Failed(error):
                 return error_to_wire(error, request.protocol_version)
             case NeedsConnection() as needs:
+                replay.go_on()
                 return self._challenges.answer(needs, request, before, principal)
             case NeedsInput(asks):
-                return ask_questions(asks, replay.given)
+                return ask_questions(asks, replay.given, replay.go_on())

@@ -28,7 +28,8 @@ from gateway.errors import CapabilityMissingError
 from gateway.surfaces.mcp.questions import fingerprint, read_answer, to_request
 from gateway.surfaces.mcp.request import Request, capabilities_of, connection_of, is_modern
 from gateway.surfaces.mcp.rounds import Round
-from gateway.toolkit.context import Answer, Ask, InputNeeded, Level
+from gateway.surfaces.mcp.spent import Spent
+from gateway.toolkit.context import OURS, Answer, Ask, InputNeeded, Level
 
 log = logging.getLogger(__name__)
 
@@ -126,17 +127,28 @@ class Pushed:
 
 
 class Replayed:
-    """Answers questions from what the host brought with this round; ends the call with those still open."""
+    """Answers questions from what the host brought with this round; ends the call with those still open.
 
-    def __init__(self, before: Round) -> None:
+    What the gateway itself asks is answered for one run: one that was used is asked again, in a call of its own.
+    """
+
+    def __init__(self, before: Round, spent: Spent) -> None:
         self._round = before
+        self._spent = spent
+        self._claimed: bool | None = None
         self.given: dict[str, tuple[str, Any]] = {}
+
+    def go_on(self) -> str | None:
+        """The call is to come again, with these answers: the name of its rounds, None where they begin anew."""
+        if self._claimed and self._round.call:
+            self._spent.release(self._round.call)
+        return None if self._claimed is False else self._round.call
 
     async def __call__(self, asks: Mapping[str, Ask]) -> Mapping[str, Answer]:
         answers: dict[str, Answer] = {}
         for key, ask in asks.items():
             mark = fingerprint(ask)
-            response = self._round.response(key, mark)
+            response = self._round.response(key, mark) if self._is_fresh(key) else None
             if answer := read_answer(ask, response):
                 answers[key] = answer
                 self.given[key] = (mark, response)
@@ -145,3 +157,10 @@ class Replayed:
         if len(answers) < len(asks):
             raise InputNeeded({key: ask for key, ask in asks.items() if key not in answers})
         return answers
+
+    def _is_fresh(self, key: str) -> bool:
+        if not key.startswith(OURS) or self._round.call is None:
+            return True
+        if self._claimed is None:
+            self._claimed = self._spent.claim(self._round.call)
+        return self._claimed

@@ -10,6 +10,7 @@ Source: MCP 2026-07-28, Multi-round-trip requests.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,13 +27,14 @@ CONNECT = "connect"
 class Round:
     """One arrival of a call. `flow_id` is the consent it was told to wait for; `asked` maps the tool's questions of
     the last round to their fingerprints; `answers` holds earlier rounds' fingerprints and responses; `responses` is
-    what the host brings now, unread; `sealed` whether it came with a state of ours."""
+    what the host brings now, unread; `call` names all rounds of one call, None where it came without a state of ours.
+    """
 
     flow_id: str | None = None
     asked: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     responses: Mapping[str, Any] = field(default_factory=dict)
-    sealed: bool = False
+    call: str | None = None
 
     def response(self, key: str, mark: str) -> Any:
         """What the host said to the question with this key and fingerprint, now or earlier; None if nothing.
@@ -43,7 +45,7 @@ class Round:
         if key in self.answers:
             asked, response = self.answers[key]
             return response if asked == mark else None
-        if (self.sealed or key.startswith(OURS)) and self.asked.get(key) != mark:
+        if (self.call or key.startswith(OURS)) and self.asked.get(key) != mark:
             return None
         return self.responses.get(key)
 
@@ -75,21 +77,26 @@ def read_round(params: Mapping[str, Any]) -> Round:
         asked=kept["asked"],
         answers={key: (mark, response) for key, (mark, response) in kept["answers"].items()},
         responses=responses,
-        sealed=True,
+        call=kept["call"],
     )
 
 
-def ask_questions(asks: Mapping[str, Ask], answers: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
-    """The `input_required` result that carries the tool's questions, and all the answers so far, to the host."""
+def ask_questions(
+    asks: Mapping[str, Ask], answers: Mapping[str, tuple[str, Any]], call: str | None = None
+) -> dict[str, Any]:
+    """The `input_required` result that carries the tool's questions, and all the answers so far, to the host.
+
+    `call` is the name of the call's rounds; None: it gets one.
+    """
     asked = {key: fingerprint(ask) for key, ask in asks.items()}
-    return _input_required({key: to_wire(ask) for key, ask in asks.items()}, None, asked, answers)
+    return _input_required({key: to_wire(ask) for key, ask in asks.items()}, None, asked, answers, call)
 
 
 def ask_to_connect(needs: NeedsConnection, before: Round) -> dict[str, Any]:
     """The `input_required` result that sends the person to our connect page."""
     params = {"mode": "url", "message": needs.message, "url": needs.url}
     request = {"method": "elicitation/create", "params": params}
-    return _input_required({CONNECT: request}, needs.flow_id, {}, before.carried())
+    return _input_required({CONNECT: request}, needs.flow_id, {}, before.carried(), before.call)
 
 
 def _input_required(
@@ -97,6 +104,8 @@ def _input_required(
     flow_id: str | None,
     asked: Mapping[str, str],
     answers: Mapping[str, tuple[str, Any]],
+    call: str | None,
 ) -> dict[str, Any]:
-    state = json.dumps({"flow": flow_id, "asked": asked, "answers": answers}, separators=(",", ":"))
+    kept = {"call": call or secrets.token_hex(16), "flow": flow_id, "asked": asked, "answers": answers}
+    state = json.dumps(kept, separators=(",", ":"))
     return {"resultType": "input_required", "inputRequests": dict(requests), "requestState": state}

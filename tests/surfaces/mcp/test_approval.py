@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -19,6 +20,7 @@ from gateway.access.rules import Rule
 from gateway.approval import KEY, question
 from gateway.secret import Secret
 from gateway.surfaces.mcp.limits import Limits
+from gateway.surfaces.mcp.spent import FOR_SECONDS, Spent
 from gateway.toolkit.context import NullChannel
 from gateway.types import Call, Credential
 from tests.surfaces.mcp.world import ALICE, World, text_of
@@ -162,22 +164,33 @@ async def test_nobody_is_asked_about_wrong_arguments_or_before_the_account_is_co
     assert world.ran == ["token-of-alice"]  # type: ignore[attr-defined]
 
 
-async def test_a_host_cannot_answer_before_it_was_asked(world: World) -> None:
-    """MCP 2026-07-28 lets a host send answers ahead, which is well for a tool's questions and not for this one."""
+AGREED = {KEY: {"action": "accept", "content": {"approve": True}}}
+Post = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+@asynccontextmanager
+async def posting(world: World, tool: str) -> AsyncIterator[Post]:
+    """Sends a call's parameters as a host of 2026-07-28 that keeps to no rules; gives the answer."""
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
     }
-    ahead = {KEY: {"action": "accept", "content": {"approve": True}}}
-    params = {"name": "wipe", "arguments": {"path": "/"}, "_meta": meta, "inputResponses": ahead}
-    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "wipe"}
+    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": tool}
     headers |= {"accept": "application/json, text/event-stream"}
     async with world.http() as url, httpx2.AsyncClient(headers=headers, trust_env=False, timeout=10) as http:
 
         async def post(params: dict[str, Any]) -> Any:
+            params = {"name": tool, "_meta": meta, **params}
             body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
             return (await http.post(f"{url}/mcp", json=body)).json()
 
+        yield post
+
+
+async def test_a_host_cannot_answer_before_it_was_asked(world: World) -> None:
+    """MCP 2026-07-28 lets a host send answers ahead, which is well for a tool's questions and not for this one."""
+    params = {"arguments": {"path": "/"}, "inputResponses": AGREED}
+    async with posting(world, "wipe") as post:
         asked = (await post(params))["result"]
         assert (asked["resultType"], list(asked["inputRequests"])) == ("input_required", [KEY])
         assert world.ran == []  # type: ignore[attr-defined]
@@ -188,6 +201,53 @@ async def test_a_host_cannot_answer_before_it_was_asked(world: World) -> None:
         assert world.ran == []  # type: ignore[attr-defined]
 
         assert (await post(params | state))["result"]["content"][0]["text"] == "wiped"
+
+
+async def test_a_yes_is_for_one_call_however_often_a_host_brings_it(world: World) -> None:
+    """One after the other, or all at once; then the person is asked again, and may say yes again."""
+    params = {"arguments": {"path": "/"}, "inputResponses": AGREED}
+    async with posting(world, "wipe") as post:
+        asked = (await post({"arguments": {"path": "/"}}))["result"]
+        agreed = params | {"requestState": asked["requestState"]}
+
+        answers = [(await post(agreed))["result"] for _ in range(3)]
+        assert [answer["resultType"] for answer in answers] == ["complete", "input_required", "input_required"]
+        assert world.ran == ["/"]  # type: ignore[attr-defined]
+
+        again = params | {"requestState": answers[1]["requestState"]}
+        results = await asyncio.gather(*(post(again) for _ in range(5)))
+        assert sum(each["result"]["resultType"] == "complete" for each in results) == 1
+        assert world.ran == ["/", "/"]  # type: ignore[attr-defined]
+
+
+async def test_the_yes_to_a_tool_that_asks_something_itself_is_for_one_call_too(world: World) -> None:
+    async with posting(world, "wipe_asking") as post:
+        first = (await post({}))["result"]
+        second = (await post({"requestState": first["requestState"], "inputResponses": AGREED}))["result"]
+        assert list(second["inputRequests"]) == ["really"]
+        really = {"really": {"action": "accept", "content": {"really": True}}}
+        last = {"requestState": second["requestState"], "inputResponses": really}
+
+        answers = [(await post(last))["result"] for _ in range(2)]
+
+    assert answers[0]["content"][0]["text"] == "accept"
+    assert list(answers[1]["inputRequests"]) == [KEY]
+
+
+def test_what_was_used_is_forgotten_once_it_can_come_no_more() -> None:
+    seconds = [0.0]
+    spent = Spent(lambda: seconds[0])
+    assert spent.claim("one")
+    assert not spent.claim("one")
+    spent.release("one")
+    assert spent.claim("one")
+
+    seconds[0] = FOR_SECONDS + 1
+    assert spent.claim("two")
+    assert list(spent._until) == ["two"]
+    for number in range(10_010):
+        spent.claim(str(number))
+    assert len(spent._until) == 10_000
 
 
 def test_what_a_person_is_shown_holds_no_secret_and_cannot_be_forged() -> None:
