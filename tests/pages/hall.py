@@ -241,7 +241,8 @@ def _addressee(path: str) -> str:
 @asynccontextmanager
 async def hall(folder: Path, base_url: str | None = None) -> AsyncIterator[Hall]:
     """It is open while the block lasts. With `base_url` it believes that browsers reach it there."""
-    callbacks = ("http://127.0.0.1/oauth/callback/acme", "http://127.0.0.1/login/callback")
+    places = ("http://127.0.0.1", base_url or "")
+    callbacks = tuple(f"{place}{path}" for place in places for path in ("/oauth/callback/acme", "/login/callback"))
     clock = MovableClock(NOW)
     twin = AuthorizationServer(RegisteredClient("gateway", "a secret between the two", callbacks), clock=clock)
     programs: dict[str, dict[str, Any]] = {}
