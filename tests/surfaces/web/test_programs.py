@@ -44,7 +44,7 @@ async def test_the_page_lists_my_programs_with_what_they_did_not_choose_themselv
 async def test_no_program_is_explained(alice) -> None:
     text = words(await alice.get("/programs"))
     assert "No program may act for you" in text
-    assert "Plug one in" in text
+    assert "Plug in a program" in text
 
 
 async def test_a_program_is_ended_by_its_button(site, alice) -> None:
