@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -113,13 +114,27 @@ async def test_fastmcp(gateway: Team, kim: Desk) -> None:
         assert (await client.call_tool("add", {"a": 2, "b": 3})).data == 5
 
 
-@pytest.mark.parametrize(("protocol", "mode"), [("legacy", "legacy"), ("auto", "auto")])
-async def test_mcp_remote(gateway: Team, kim: Desk, protocol: str, mode: str) -> None:
-    """As a desktop host starts it, over stdio."""
-    arguments = [str(MCP_REMOTE), gateway.mcp, "--silent", "--protocol", protocol]
-    bridge = StdioServerParameters(command=str(NODE), args=arguments, env=environment_of(kim))
-    async with Client(bridge, mode=mode) as client:
-        assert (await client.call_tool("add", {"a": 2, "b": 3})).content[0].text == "5"
+async def test_mcp_remote_and_two_of_it_that_refresh_with_the_same_token(gateway: Team, kim: Desk) -> None:
+    """As desktop hosts start it, over stdio: one each. All begin with what the first of them has kept."""
+    folders = [kim.browser.parent / name for name in ("one", "another")]
+
+    async def call(folder: Path) -> str:
+        arguments = [str(MCP_REMOTE), gateway.mcp, "--silent", "--protocol", "auto"]
+        environment = environment_of(kim, MCP_REMOTE_CONFIG_DIR=str(folder))
+        async with Client(StdioServerParameters(command=str(NODE), args=arguments, env=environment)) as client:
+            return (await client.call_tool("add", {"a": 2, "b": 3})).content[0].text  # type: ignore[union-attr]
+
+    assert await call(folders[0]) == "5"
+    (kept,) = folders[0].rglob("*_tokens.json")
+    before = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**before, "access_token": "one that has ended"}))
+    shutil.copytree(*folders)
+
+    assert await asyncio.gather(*map(call, folders)) == ["5", "5"]
+
+    after = {json.loads(file.read_text())["refresh_token"] for each in folders for file in each.rglob("*_tokens.json")}
+    assert len(after) == 1
+    assert before["refresh_token"] not in after
 
 
 async def test_the_inspector_and_the_next_time_without_a_login(gateway: Team, kim: Desk) -> None:
