@@ -166,7 +166,7 @@ async def _own(entry: Entry, store: Store) -> dict[str, dict[str, str]]:
         (await sessions.begin(people[principal])).reveal() for principal in (BEA, ELSEWHERE, gone, BEA)
     ]
     await sessions.end(Secret(ended))
-    await store.people.set_disabled(people[gone].id, now)
+    await store.people.disable(people[gone], now)
     texts["session as a token"] = bea
     cookies = {
         "session": bea,
@@ -276,3 +276,31 @@ async def test_no_header_opens_a_door(house: House, trick: dict[str, str]) -> No
                 assert (tricked.status_code, tricked.content) == (plain.status_code, plain.content)
                 assert "gateway.example.com" not in str(tricked.headers)
     assert house.entered == []
+
+
+@pytest.mark.parametrize(
+    ("foreign", "status"),
+    [
+        ({"host": "evil.example"}, 421),
+        ({"host": "evil.example:8787"}, 421),
+        ({"host": "127.0.0.1.evil.example:8787"}, 421),
+        ({"host": "[::1"}, 421),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://127.0.0.1:8788"}, 403),
+        ({"origin": "null"}, 403),
+    ],
+)
+async def test_a_page_of_another_site_enters_no_door(house: House, foreign: dict[str, str], status: int) -> None:
+    """T1: DNS rebinding, and plain cross-site requests, with every credential that opens the door."""
+    house.entered.clear()
+    wrong: list[tuple[str, str, int]] = []
+    async with httpx2.AsyncClient(base_url=URL, transport=httpx2.ASGITransport(house.edge)) as client:
+        for door in house.edge._doors:
+            if "origin" in foreign and door.entrance is Entrance.OPEN:
+                continue  # pages of every site may read those
+            for caller in ("anonymous", "member", "session"):
+                headers = {**house.credentials[caller], **foreign}
+                answer = await client.post(door.path.replace("/*", "/x"), headers=headers)
+                if answer.status_code != status:
+                    wrong.append((door.path, caller, answer.status_code))
+    assert (wrong, house.entered) == ([], [])

@@ -188,6 +188,30 @@ async def test_a_state_is_refused_from_anybody_else_altered_or_on_other_argument
     assert world.consents.waits == []
 
 
+async def test_no_byte_of_a_state_can_be_changed_and_it_is_for_one_tool_alone(world: World, full: bool) -> None:
+    add_contacts(world)
+
+    @world.tool(auth_provider="hubspot")
+    def other(auth_token: str) -> str:
+        """Of the same provider, with the same arguments: none."""
+        return "other"
+
+    accepted = {"connect": types.ElicitResult(action="accept")}
+    async with Client(world.server(), elicitation_callback=Person()) as alice:
+        state = (await call_modern(alice)).request_state
+        assert state is not None
+        places = range(len(state)) if full else range(0, len(state), 9)
+        for place in places:
+            changed = state[:place] + ("A" if state[place] != "A" else "B") + state[place + 1 :]
+            with pytest.raises(MCPError, match="Invalid or expired requestState"):
+                await call_modern(alice, input_responses=accepted, request_state=changed)
+        with pytest.raises(MCPError, match="Invalid or expired requestState"):
+            await alice.session.call_tool(
+                "other", {}, allow_input_required=True, input_responses=accepted, request_state=state
+            )
+    assert world.consents.waits == []
+
+
 async def test_another_replica_with_the_same_key_goes_on(world: World) -> None:
     add_contacts(world)
     await world.consents.finish("alice", "salesforce")
