@@ -164,7 +164,7 @@ class Hall:
         sign_in = self.entry.sign_in
         assert sign_in
         assert sign_in.local
-        invited = await sign_in.local.invite(f"{name}@example.com", full_name)
+        invited = await sign_in.local.invite(f"{name}@example.com", full_name, by=self.gateway.principal)
         self.people[name] = await sign_in.local.accept(invited.code.reveal(), PASSWORD)
         self.sessions[name] = (await sign_in.arrive(sign_in.local.arrival(self.people[name]), None)).reveal()
 
@@ -172,7 +172,8 @@ class Hall:
         """The path of a new one."""
         assert self.entry.sign_in
         assert self.entry.sign_in.local
-        return f"/invitation/{(await self.entry.sign_in.local.invite(email, name)).code.reveal()}"
+        invited = await self.entry.sign_in.local.invite(email, name, by=self.gateway.principal)
+        return f"/invitation/{invited.code.reveal()}"
 
     async def flow(self, person: Principal, need: Requirement, client: str = "Claude Desktop", **more: Any) -> Flow:
         """A consent that is asked for."""
