@@ -36,6 +36,7 @@ from gateway.surfaces.proxies import Proxies
 from gateway.surfaces.server import Server, server_config
 from gateway.surfaces.sockets import listening_socket
 from gateway.surfaces.web.health import Health
+from gateway.surfaces.web.host_page import Asks
 from gateway.surfaces.web.tool_use import ToolUse
 from gateway.surfaces.web.web_pages import (
     BROWSER_PATHS,
@@ -176,6 +177,7 @@ def _page_routes(
         secure=base_url.startswith("https:"),
         mcp_url=mcp_url,
         own_issuer=base_url if keeps_accounts else None,
+        asks=_asks(gateway.settings, entry),
     )
 
     async def is_ready() -> bool:
@@ -183,6 +185,13 @@ def _page_routes(
         return True
 
     return [*pages.routes(), *Health(is_ready, instance_of(gateway.settings, accounts)).routes()]
+
+
+def _asks(settings: Settings, entry: Entry | None) -> Asks:
+    """What a program has to bring."""
+    if not is_open(settings.access):
+        return Asks.NOTHING
+    return Asks.SIGN_IN if entry is not None and entry.resource is not None else Asks.KEY
 
 
 def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:

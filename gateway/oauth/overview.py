@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from gateway.audit import AuditLog
+from gateway.errors import SettingsError
 from gateway.oauth.apps import Apps
 from gateway.oauth.choice import names
 from gateway.oauth.facts import of_connection
@@ -93,7 +94,10 @@ class Overview:
 
     def can_connect(self, principal: Principal, requirement: Requirement) -> bool:
         """Whether the operator has done what is theirs, so that a person can connect an account for it."""
-        return self._apps.lacks(requirement.provider, principal.tenant, requirement.kind) is None
+        try:
+            return self._apps.lacks(requirement.provider, principal.tenant, requirement.kind) is None
+        except SettingsError:  # one provider that is set up wrongly does not hide the others
+            return False
 
     def lacks(self, connection: Connection, scopes: frozenset[str]) -> frozenset[str]:
         """Which of these scopes the connection has neither by name nor by one that implies them."""

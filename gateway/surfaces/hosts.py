@@ -43,8 +43,8 @@ _ONE_LINE = 48  # characters
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host. `steps` tell a person what to do with the snippet for a URL; `place` is where one goes, in a few words,
-    of a host that starts servers too.
+    """One host. `steps` tell a person what to do with the snippet for a URL, `sign_in` what comes then where the server
+    asks for it; `place` is where a snippet goes, in a few words, of a host that starts servers too.
 
     For a URL: `line` is a command for a terminal; else `types_url` means that a person types the URL into a window of
     the host; else it is JSON, and `url_key` what the URL is called there. `root` is the key that the JSON keeps servers
@@ -57,6 +57,7 @@ class Host:
 
     name: str
     steps: str
+    sign_in: str = ""
     place: str = ""
     line: tuple[str, ...] = ()
     types_url: bool = False
@@ -71,7 +72,8 @@ class Host:
 HOSTS = {
     "claude-code": Host(
         "Claude Code",
-        "Run this in a terminal, then /mcp in Claude Code to sign in.",
+        "Run this in a terminal.",
+        "Then type /mcp in Claude Code, and sign in.",
         place="run in a terminal",
         line=("claude", "mcp", "add", "--transport", "http", "{name}", "{url}"),
         root=None,
@@ -100,21 +102,23 @@ HOSTS = {
     ),
     "chatgpt": Host(
         "ChatGPT",
-        "Under Settings, Apps, Advanced settings, turn on Developer mode. Then choose Create app, paste the address, "
-        "and choose OAuth.",
+        "Under Settings, Apps, Advanced settings, turn on Developer mode. Choose Create app, and paste the address.",
+        "For authentication, choose OAuth.",
         types_url=True,
         root=None,
         from_afar=True,
     ),
     "codex": Host(
         "Codex",
-        "Run this in a terminal. Codex asks you to sign in.",
+        "Run this in a terminal.",
+        "Codex opens your browser to sign in.",
         line=("codex", "mcp", "add", "{name}", "--url", "{url}"),
         root=None,
     ),
     "gemini": Host(
         "Gemini CLI",
-        "Run this in a terminal, then /mcp auth in Gemini CLI to sign in.",
+        "Run this in a terminal.",
+        "Then type /mcp auth in Gemini CLI, and sign in.",
         line=("gemini", "mcp", "add", "--transport", "http", "{name}", "{url}"),
         root=None,
     ),
@@ -127,17 +131,20 @@ HOSTS = {
     "inspector": Host(
         "MCP Inspector",
         "Run this in a terminal. It opens in the browser: press Connect.",
+        "It leads you to sign in.",
         line=("npx", "-y", "@modelcontextprotocol/inspector", "--transport", "http", "--server-url", "{url}"),
         root=None,
     ),
     "mcp-remote": Host(
         "A host that starts its servers itself",
-        "Put this where it keeps its servers. mcp-remote, which needs Node.js, signs you in and passes everything on.",
+        "Put this where it keeps its servers. mcp-remote, which needs Node.js, passes everything on.",
+        "Your browser opens to sign in.",
         bridge=("npx", "-y", "mcp-remote"),
     ),
     "other": Host(
         "Any other",
-        "Give it the address. It finds out by itself how to sign in.",
+        "Give it the address.",
+        "It finds out by itself how to sign in.",
         types_url=True,
         root=None,
     ),

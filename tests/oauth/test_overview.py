@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
+from gateway.oauth.apps import Apps, ProviderSettings
+from gateway.oauth.overview import Overview
+from gateway.providers.catalogue import Catalogue
 from gateway.secret import Secret
 from gateway.types import CredentialKind, Requirement
 from tests.oauth.conftest import ALICE, BOB
@@ -109,3 +112,12 @@ async def test_what_an_account_lacks_is_told_by_what_was_granted(house):
     assert entry.connection.id == kept.id
     wanted = frozenset({"contacts.read", "contacts.write"})
     assert house.overview.lacks(entry.connection, wanted) == {"contacts.write"}
+
+
+def test_a_provider_that_is_set_up_wrongly_does_not_hide_the_others():
+    wrong = ProviderSettings(client_id="us", issuer="https://issuer.example", variables={"no_such": "thing"})
+    apps = Apps(
+        Catalogue.load(), {"wrong": wrong, "github": ProviderSettings(client_id="us", client_secret=Secret("s"))}
+    )
+    overview = Overview(None, None, flows=None, apps=apps, audit=None)
+    assert overview.configured(ALICE) == [Requirement("github")]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from enum import StrEnum
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -15,6 +16,15 @@ from starlette.routing import Route
 
 from gateway.surfaces.browser.pages import Pages
 from gateway.surfaces.hosts import HOSTS, Host, Http, link, snippet
+
+
+class Asks(StrEnum):
+    """What the gateway asks of a program: that its person signs in, an API key, or nothing."""
+
+    SIGN_IN = "sign-in"
+    KEY = "key"
+    NOTHING = "nothing"
+
 
 NAME = "atp-gateway"
 """What hosts are told to call the gateway."""
@@ -50,8 +60,9 @@ def shown_hosts(mcp_url: str) -> list[Shown]:
 class HostPage:
     """`mcp_url` is what hosts are given."""
 
-    def __init__(self, pages: Pages, mcp_url: str) -> None:
+    def __init__(self, pages: Pages, mcp_url: str, asks: Asks) -> None:
         self._pages = pages
+        self._asks = asks
         self._url = mcp_url
         self._hosts = shown_hosts(mcp_url)
 
@@ -59,7 +70,8 @@ class HostPage:
         return [Route("/hosts", self._show, methods=["GET"])]
 
     async def _show(self, request: Request) -> Response:
-        return self._pages.page(request, "hosts.html", hosts=self._hosts, mcp_url=_whole(self._url))
+        url = _whole(self._url)
+        return self._pages.page(request, "hosts.html", hosts=self._hosts, mcp_url=url, asks=self._asks)
 
 
 def _whole(text: str) -> Markup:

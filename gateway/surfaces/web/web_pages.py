@@ -18,7 +18,7 @@ from gateway.surfaces.web.cards import Cards
 from gateway.surfaces.web.connect import ConnectPages, Flows
 from gateway.surfaces.web.connections import ConnectionPages, Connections
 from gateway.surfaces.web.history import HistoryPages
-from gateway.surfaces.web.host_page import HostPage
+from gateway.surfaces.web.host_page import Asks, HostPage
 from gateway.surfaces.web.programs import Clients, Grants, ProgramPages
 from gateway.surfaces.web.scope_words import scope_words
 from gateway.surfaces.web.tool_use import ToolUse
@@ -57,7 +57,7 @@ class Rooms:
 
 class WebPages:
     """`form_key` signs form tokens. `secure`: the browser reaches us by https. `mcp_url` is what hosts are given, where
-    there is one to give. People of `own_issuer` have their password here."""
+    there is one to give, and `asks` what the gateway asks of them. People of `own_issuer` have their password here."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class WebPages:
         secure: bool,
         mcp_url: str | None = None,
         own_issuer: str | None = None,
+        asks: Asks = Asks.SIGN_IN,
     ) -> None:
         cookies = Cookies(secure=secure)
         guard = FormGuard(cookies, form_key)
@@ -89,7 +90,7 @@ class WebPages:
                 guard=guard,
             ).routes(),
             *HistoryPages(pages, rooms.record, rooms.provider_name).routes(),
-            *(HostPage(pages, mcp_url).routes() if mcp_url else ()),
+            *(HostPage(pages, mcp_url, asks).routes() if mcp_url else ()),
             *pages.routes(),
         ]
         if rooms.grants is not None and rooms.clients is not None:

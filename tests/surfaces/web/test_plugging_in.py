@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from types import SimpleNamespace
 
 import pytest
+from starlette.requests import Request
 
+from gateway.surfaces.browser.pages import Pages
 from gateway.surfaces.hosts import HOSTS, Http, snippet
-from gateway.surfaces.web.host_page import NAME, shown_hosts
+from gateway.surfaces.web.host_page import NAME, Asks, HostPage, shown_hosts
 from gateway.surfaces.web.web_pages import Rooms, WebPages
+from tests.surfaces.web.test_connections import words
 
 # The fixtures `site` and `alice` are in conftest.py.
 
@@ -35,6 +39,24 @@ def test_a_host_that_comes_from_the_internet_is_told_where_it_cannot_come() -> N
 
     assert out_of_reach("http://127.0.0.1:8787/mcp") == {"Claude Desktop and claude.ai", "ChatGPT"}
     assert out_of_reach("https://gateway.example.com/mcp") == set()
+
+
+@pytest.mark.parametrize(
+    ("asks", "said"),
+    [
+        (Asks.SIGN_IN, {"and leads you to sign in.", "Then type /mcp in Claude Code, and sign in."}),
+        (Asks.KEY, {"and a key of yours.", "Authorization: Bearer"}),
+        (Asks.NOTHING, {"It needs one address."}),
+    ],
+)
+async def test_a_person_is_told_what_else_the_gateway_asks_for(asks: Asks, said: set[str]) -> None:
+    page = HostPage(Pages("gateway.surfaces.web", secure=False), "http://127.0.0.1/mcp", asks)
+    scope = {"type": "http", "path": "/hosts", "headers": [], "state": {"principal": None, "access": None}}
+    answer = await page._show(Request(scope))
+    text = words(SimpleNamespace(text=bytes(answer.body).decode()))
+    assert all(each in text for each in said)
+    assert ("sign in" in text) is (asks is Asks.SIGN_IN)
+    assert ("Bearer" in text) is (asks is Asks.KEY)
 
 
 @pytest.mark.parametrize(
