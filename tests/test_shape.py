@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import os
 import re
 import statistics
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,19 +51,21 @@ NOT_OURS = {"node_modules", "__pycache__", "dist", "build"}
 def files(*folders: str, suffix: str | None = None) -> list[Path]:
     """The project's files: what an installation or a run leaves behind is not among them."""
     found = []
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*")):
-            parts = path.relative_to(ROOT).parts
-            hidden = any(part.startswith(".") and part != ".ci" for part in parts)
-            wanted = path.suffix == suffix if suffix else path.suffix in TEXT
-            if path.is_file() and wanted and not hidden and not NOT_OURS & set(parts):
-                found.append(path)
-    return found
+    for top in folders:
+        for folder, below, names in os.walk(ROOT / top):
+            below[:] = [name for name in below if name not in NOT_OURS and (name == ".ci" or name[0] != ".")]
+            paths = [Path(folder, name) for name in names if name[0] != "."]
+            found += [path for path in paths if (path.suffix == suffix if suffix else path.suffix in TEXT)]
+    return sorted(found)
 
 
 SOURCES = files("gateway", "toolkits", "benchmarks", suffix=".py")
 TESTS = [path for path in files("tests", suffix=".py") if path != Path(__file__)]
-TREES = {path: ast.parse(path.read_text(), str(path)) for path in SOURCES}
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(), str(path)) for path in SOURCES}
 
 
 def where(path: Path, line: int) -> str:
@@ -70,7 +74,7 @@ def where(path: Path, line: int) -> str:
 
 def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef, int]]:
     """Every function of ours, with its length in lines."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield path, node, (node.end_lineno or node.lineno) - node.lineno + 1
@@ -128,7 +132,7 @@ def test_the_settings_are_few():
 def test_every_module_of_the_gateway_says_what_it_is():
     silent = [
         where(path, 1)
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         if path.is_relative_to(ROOT / "gateway") and not ast.get_docstring(tree)
     ]
 
@@ -145,7 +149,7 @@ def test_whoever_catches_everything_says_why_or_raises_again():
     """A comment on the line, or a bare `raise` as the last thing done."""
     wide = {"Exception", "BaseException"}
     silent = []
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         lines = path.read_text().splitlines()
         for node in ast.walk(tree):
             if not isinstance(node, ast.ExceptHandler):
