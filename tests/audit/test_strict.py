@@ -22,6 +22,7 @@ from gateway.types import Principal
 from tests.audit.calling import ANNA, ARGUMENT, RESULT, TOKEN, Calling, how, strict_log
 from tests.audit.troubles import held_by_another, unwritable
 from tests.databases import PostgresServer
+from tests.warm import python
 
 BEARABLE = 2.5
 """Seconds: two for the audit, and what a busy machine takes."""
@@ -151,9 +152,7 @@ async def test_concurrent_calls_share_commits(store: Store, calling: Calling) ->
 
 async def test_a_call_that_is_killed_is_on_record_as_begun_and_then_as_unknown(store: Store, database_url: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("calling.py")),
-        database_url,
+        *python(Path(__file__).with_name("calling.py"), database_url),
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from tests.warm import atp_gateway
+from tests.warm import atp_gateway, python
 
 ROOT = Path(__file__).parents[2]
 ACCESS_PAGE = "https://acme.example/apps"
@@ -85,7 +84,7 @@ def run(tmp_path: Path, acme: HTTPServer) -> Run:
 @contextmanager
 def disconnected(run: Run, *accounts: str) -> Iterator[str]:
     """What is printed when the first of these connections is ended, which is gone then."""
-    held = run([sys.executable, str(Path(__file__).with_name("holder.py")), *accounts])
+    held = run(python(Path(__file__).with_name("holder.py"), *accounts))
     assert held.returncode == 0, held.stderr
     shown = run(atp_gateway("connections", "--config", "gateway.toml", "--disconnect", held.stdout.strip()))
     assert (shown.returncode, shown.stdout) == (0, "")

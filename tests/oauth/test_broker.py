@@ -28,6 +28,7 @@ from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring
 from gateway.vault.vault import Vault
 from tests.oauth.conftest import ALICE, BOB, SETTINGS, House, call_of
+from tests.warm import python
 
 KEY = Requirement("my_service", CredentialKind.API_KEY)
 EXPIRED = timedelta(hours=2)
@@ -242,8 +243,7 @@ async def test_two_processes_make_one_refresh(store, database, clock, server, is
 
 async def _contender() -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("contender.py")),
+        *python(Path(__file__).with_name("contender.py")),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])},

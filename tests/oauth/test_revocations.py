@@ -21,6 +21,7 @@ from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring
 from gateway.vault.vault import Vault
 from tests.oauth.conftest import ALICE, BOB, SETTINGS, House, http
+from tests.warm import python
 
 OK, DOWN = http("200 OK", b""), http("500 Internal Server Error", {"error": "server_error"})
 
@@ -128,16 +129,17 @@ async def test_a_process_killed_in_the_middle_leaves_the_rest_to_the_next(endpoi
     key = new_key()
     work = {"database": database, "key": key.reveal(), "now": clock.now().isoformat(), "table": table(url)}
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("disconnector.py")),
+        *python(Path(__file__).with_name("disconnector.py")),
         stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     child.stdin.write(json.dumps(work).encode() + b"\n")
     async with asyncio.timeout(30):
         await scripted.asked.wait()
     child.send_signal(signal.SIGKILL)
-    await child.wait()
+    async with asyncio.timeout(30):
+        await child.communicate()
     scripted.drip, scripted.reply = False, OK
     house = House(store, Vault(Keyring([key])), clock, {"acme": table(url)}, SETTINGS)
     assert await house.connections.list(ALICE) == []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.proofs.world import Place
+from tests.warm import python
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds: what takes longer hangs
@@ -66,8 +67,7 @@ class GatewayProcess:
 @asynccontextmanager
 async def gateway_process(place: Place) -> AsyncIterator[GatewayProcess]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("gateway_process.py")),
+        *python(Path(__file__).with_name("gateway_process.py")),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 24,  # bytes of one line: a thousand answers

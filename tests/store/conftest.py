@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.warm import python
+
 Contend = Callable[..., list[Any]]
 
 
@@ -22,7 +24,7 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("contender.py")), *arguments],
+            python(Path(__file__).with_name("contender.py"), *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

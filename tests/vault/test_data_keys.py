@@ -24,6 +24,7 @@ from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Context, Keyring, LocalKey, key_bytes
 from gateway.vault.vault import Binding, Vault, sealed_by
 from tests.vault.conftest import MakeVault
+from tests.warm import python
 
 ANNA = Principal("issuer", "anna", "acme")
 PLACE = Binding("connections", "c1", ANNA, "hubspot", "tokens", 1)
@@ -270,7 +271,7 @@ async def test_keys_for_other_purposes_are_the_same_in_each_process_though_the_s
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("contender.py")), *arguments],
+        python(Path(__file__).with_name("contender.py"), *arguments),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

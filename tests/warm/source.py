@@ -11,6 +11,7 @@ import json
 import os
 import pkgutil
 import random
+import runpy
 import select
 import signal
 import socket
@@ -18,15 +19,19 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import gateway
 from gateway.cli import main
+
+OURS = "atp-gateway"
 
 
 @dataclass
 class Order:
     """What a stand-in asks for. `streams` are its stdin, stdout and stderr."""
 
+    program: str
     arguments: list[str]
     environ: dict[str, str]
     folder: str
@@ -121,8 +126,8 @@ def become(order: Order) -> None:
     os.chdir(order.folder)
     time.tzset()
     random.seed()
-    sys.path[0] = ""  # as with `python -c`
-    sys.argv[1:] = order.arguments
+    sys.path[0] = "" if order.program == OURS else str(Path(order.program).parent)
+    sys.argv = [order.program, *order.arguments]
 
 
 if __name__ == "__main__":
@@ -135,5 +140,8 @@ if __name__ == "__main__":
     if order is None:
         os._exit(0)
     become(order)
+    program = order.program
     del source, order
-    main()
+    if program == OURS:
+        main()
+    runpy.run_path(program, run_name="__main__")

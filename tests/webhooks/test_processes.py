@@ -19,6 +19,7 @@ from gateway.clock import SystemClock
 from gateway.secret import Secret
 from gateway.testing.clocks import RunningClock
 from gateway.webhooks.courier import CLAIM
+from tests.warm import python
 from tests.webhooks.conftest import PATIENCE, Receiver, posting
 
 
@@ -26,8 +27,7 @@ from tests.webhooks.conftest import PATIENCE, Receiver, posting
 async def process(database: str, key: Secret, hosts: list[str], *, delivers: bool) -> AsyncIterator[Process]:
     """One that has written three facts. It is killed when the block ends."""
     started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("process.py")),
+        *python(Path(__file__).with_name("process.py")),
         stdin=PIPE,
         stdout=PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},

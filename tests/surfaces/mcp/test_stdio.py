@@ -17,6 +17,7 @@ from anyio.abc import Process
 from mcp import Client, StdioServerParameters
 
 from tests.surfaces.mcp.world import text_of
+from tests.warm import python
 
 LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 ENVELOPE = {
@@ -118,7 +119,7 @@ class Host:
 
 @asynccontextmanager
 async def host_of(kit: str) -> AsyncIterator[tuple[Host, Process]]:
-    process = await anyio.open_process([sys.executable, LAUNCHER, kit])
+    process = await anyio.open_process(python(LAUNCHER, kit))
     try:
         yield Host(process), process
     finally:
@@ -128,7 +129,8 @@ async def host_of(kit: str) -> AsyncIterator[tuple[Host, Process]]:
 
 
 def parameters(kit: str) -> StdioServerParameters:
-    return StdioServerParameters(command=sys.executable, args=[LAUNCHER, kit], env=dict(os.environ))
+    command, *arguments = python(LAUNCHER, kit)
+    return StdioServerParameters(command=command, args=arguments, env=dict(os.environ))
 
 
 async def test_nothing_a_toolkit_prints_reaches_the_wire(kit: str) -> None:
@@ -192,7 +194,7 @@ async def test_the_end_of_input_lets_a_running_call_finish_and_then_the_process(
     """`echo '{…}' | atp-gateway stdio …` gives its answer."""
     call = {"name": "slow", "arguments": {}, "_meta": ENVELOPE}
     request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
-    done = await anyio.run_process([sys.executable, LAUNCHER, kit], input=request.encode())
+    done = await anyio.run_process(python(LAUNCHER, kit), input=request.encode())
     assert done.returncode == 0
     assert json.loads(done.stdout)["result"]["content"][0]["text"] == "finished"
     assert b"printed while loading" in done.stderr
