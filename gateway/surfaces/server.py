@@ -37,14 +37,29 @@ PING_SECONDS = 20.0
 SILENCE_MILLISECONDS = 60_000  # without an acknowledgement from the other side's kernel
 
 
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 55\r\nretry-after: 5\r\n"
+    b"connection: close\r\n\r\nToo many connections are open. Try again in a moment.\r\n"
+)
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain\r\ncontent-length: 56\r\nconnection: close\r\n\r\n"
     b"The request did not arrive in time. Send it once more.\r\n"
 )
 
 
+def most_connections() -> int:
+    """Three quarters of the files that the process may have open: the rest is for databases and providers, and what
+    is over is told so instead of waiting for a file to become free."""
+    if sys.platform == "win32":
+        return 10_000
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1_000_000 if soft == resource.RLIM_INFINITY else max(soft * 3 // 4, 16)
+
+
 class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose request does not arrive in time, or whose headers grow too long.
+    """Closes a connection whose request does not arrive in time, whose headers grow too long, or that is one too many.
 
     A body that goes on after the answer is read, and thrown away, until its time is up: closing at once would destroy
     the answer on its way (RFC 9112 section 9.6).
@@ -52,6 +67,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     header_seconds = HEADER_SECONDS
     body_seconds = BODY_SECONDS
+    most_connections = most_connections()
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -61,6 +77,10 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > self.most_connections:
+            transport.write(_FULL)
+            transport.close()
+            return
         # asyncio does this only for sockets made with an explicit protocol number; without it Nagle's algorithm and
         # the client's delayed acknowledgement hold the end of every streamed answer back for 40 ms.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 import httpx2
@@ -201,16 +202,29 @@ class HurriedProtocol(PatientProtocol):
     body_seconds = 0.2
 
 
-@pytest.fixture
-async def hurried() -> AsyncIterator[int]:
-    """A server that waits a tenth of a second for headers."""
-    bound = socket.create_server(("127.0.0.1", 0))
-    server = Server(server_config(pages(OURS)(f"http://127.0.0.1:{bound.getsockname()[1]}"), http=HurriedProtocol))
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
+class LessHurriedProtocol(PatientProtocol):
+    """For a thousand at once, on one event loop."""
+
+    header_seconds = 1.0
+
+
+@asynccontextmanager
+async def serving(protocol: type[PatientProtocol]) -> AsyncIterator[int]:
+    """A server's port."""
+    bound = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    server = Server(server_config(pages(OURS)(f"http://127.0.0.1:{bound.getsockname()[1]}"), http=protocol))
+    running = asyncio.create_task(server.serve(sockets=[bound]))
     await server.up.wait()
     yield bound.getsockname()[1]
     server.should_exit = True
-    await serving
+    await running
+
+
+@pytest.fixture
+async def hurried() -> AsyncIterator[int]:
+    """A server that waits a tenth of a second for headers."""
+    async with serving(HurriedProtocol) as port:
+        yield port
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /name HT", b"GET /name HTTP/1.1\r\nHost: 127.0.0.1"])
@@ -220,6 +234,61 @@ async def test_headers_that_do_not_arrive_close_the_connection(hurried: int, sen
     with anyio.fail_after(5):
         assert await reader.read() == b""
     writer.close()
+
+
+async def test_many_who_drip_are_let_go_on_time_and_hold_nobody_up(full: bool) -> None:
+    """T11: a byte now and then keeps no connection alive."""
+
+    async def drip(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        left = asyncio.create_task(reader.read())
+        try:
+            for byte in b"GET /name HTTP/1.1\r\nHost: a\r\nX-Padding: " + b"x" * 10_000:
+                if left.done():
+                    break
+                writer.write(bytes([byte]))
+                await asyncio.wait([left], timeout=0.05)
+            return await left
+        except ConnectionError:  # closed with a byte of ours on its way
+            return b""
+        finally:
+            writer.close()
+
+    one_each = {"connection": "close"}
+    async with serving(LessHurriedProtocol) as port, httpx2.AsyncClient(trust_env=False, headers=one_each) as http:
+        with anyio.fail_after(30 if full else 10):
+            dripping = asyncio.gather(*(drip(port) for _ in range(1_000 if full else 100)))
+            answers = [await http.get(f"http://127.0.0.1:{port}/name") for _ in range(20)]
+            said = await dripping
+    assert {answer.status_code for answer in answers} == {200}
+    assert set(said) == {b""}
+
+
+class CrowdedProtocol(LessHurriedProtocol):
+    most_connections = 3
+
+
+async def test_a_connection_too_many_is_told_so_and_the_others_go_on() -> None:
+    async with serving(CrowdedProtocol) as port:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        request = f"GET /name HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+        for _, writer in held:
+            writer.write(request)
+        with anyio.fail_after(5):
+            assert [await reader.readline() for reader, _ in held] == [b"HTTP/1.1 200 OK\r\n"] * 3
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+            writer.close()
+            held[0][1].close()
+            while True:  # the server has noticed once somebody else is let in
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(request)
+                answer = await reader.readline()
+                writer.close()
+                if b"200" in answer:
+                    break
+        for _, writer in held:
+            writer.close()
 
 
 async def test_the_next_request_on_a_connection_has_the_same_deadline(hurried: int) -> None:

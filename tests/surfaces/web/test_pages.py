@@ -139,6 +139,15 @@ async def test_every_field_has_a_label(site, alice) -> None:
     assert fields <= labels
 
 
+async def test_ranges_without_end_cost_nothing(site, alice) -> None:
+    """T12, CVE-2025-62727: a file is sent whole, whichever parts of it are asked for."""
+    ranges = "bytes=" + ",".join(f"{number}-{number + 1}" for number in range(0, 12_000, 2))
+    whole = await alice.get("/static/style.css")
+    answer = await alice.get("/static/style.css", headers={"range": ranges[:50_000]})
+
+    assert (answer.status_code, answer.content) == (200, whole.content)
+
+
 async def test_the_static_files_are_served_and_nothing_else(site, alice) -> None:
     page = (await alice.get("/")).text
     for link in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
