@@ -39,6 +39,7 @@ def confine(memory: int, gateway: int, end: socket.socket) -> None:
             prctl = ctypes.CDLL(None).prctl
             prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _keep(end)
     if os.getppid() != gateway:  # it died before we asked to be told
         os._exit(1)
     threading.Thread(target=_end_with, args=[end.fileno()], name="atp-gateway-watch", daemon=True).start()
@@ -58,6 +59,12 @@ def _limit(which: int, value: int) -> None:
     value = value if most == resource.RLIM_INFINITY else min(value, most)
     with suppress(OSError, ValueError):
         resource.setrlimit(which, (value, value))
+
+
+def _keep(end: socket.socket) -> None:
+    """Have no process that a tool starts or forks hold the socket: the gateway would not see this one die."""
+    end.set_inheritable(False)
+    os.register_at_fork(after_in_child=end.close)
 
 
 def _end_with(end: int) -> None:

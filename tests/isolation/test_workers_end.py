@@ -19,7 +19,7 @@ from gateway.errors import ToolCrashedError, ToolkitBusyError, ToolTimeoutError
 from gateway.types import Done
 
 KIT = '''
-import asyncio, ctypes, os, re, subprocess
+import asyncio, ctypes, os, re, signal, subprocess
 from gateway import ToolKitClient
 
 client = ToolKitClient(app_name="kit")
@@ -54,6 +54,14 @@ def segfault() -> None:
 @client.tool
 def leaves() -> None:
     """Ends its process."""
+    os._exit(7)
+
+@client.tool
+def leaves_another() -> None:
+    """Ends its process, and leaves a program and a copy of itself behind, with all that they could inherit."""
+    os.system("sleep 600 &")
+    if not os.fork():
+        signal.pause()
     os._exit(7)
 
 @client.tool
@@ -163,7 +171,11 @@ async def test_a_caller_who_goes_frees_the_worker(world):
 
 @pytest.mark.parametrize(
     ("tool", "how", "says"),
-    [("segfault", "SIGSEGV", r'kit\.py", line \d+ in segfault'), ("leaves", "exit code 7", "")],
+    [
+        ("segfault", "SIGSEGV", r'kit\.py", line \d+ in segfault'),
+        ("leaves", "exit code 7", ""),
+        ("leaves_another", "exit code 7", ""),
+    ],
 )
 async def test_a_worker_that_dies_ends_its_one_call_with_a_reference_and_is_replaced(world, caplog, tool, how, says):
     before = await everyone(world)

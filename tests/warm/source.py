@@ -98,6 +98,7 @@ class Source:
         """In a copy: let go of everything here."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
         for end in (line, self.door, self.woken, self.wakes, *self.lines.values()):
             end.close()
 
