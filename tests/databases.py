@@ -230,7 +230,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     def end() -> None:
         del os.environ[HOME_VARIABLE]
-        reaper.communicate()
+        reaper.communicate(timeout=60)
 
     config.add_cleanup(end)
 

@@ -23,6 +23,7 @@ from tests.warm import atp_gateway
 
 HERE = Path(__file__).parent
 NODE = HERE.parent.parent / ".cache/peers/bin/node"
+PATIENCE = 60  # seconds: what takes longer hangs
 
 TOOLKIT = '''
 import httpx2
@@ -107,7 +108,9 @@ def issuing_tokens() -> Iterator[TokenIssuer]:
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
         assert process.stdin
-        yield TokenIssuer(json.loads(process.stdout.readline())["issuer"])
+        with ended_after(PATIENCE, process):
+            said = process.stdout.readline()
+        yield TokenIssuer(json.loads(said)["issuer"])
         process.stdin.close()
         process.wait(10)
 
@@ -153,18 +156,31 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     for process in running:
         process.terminate()
     for process in running:
-        process.wait(20)
+        with ended_after(20, process):
+            assert process.wait() == 0
         if process.stderr:
             process.stderr.close()
+
+
+@contextmanager
+def ended_after(seconds: float, process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Kill a process that the block waits for, when that takes longer."""
+    deadline = threading.Timer(seconds, process.kill)
+    deadline.start()
+    try:
+        yield
+    finally:
+        deadline.cancel()
 
 
 def _address(process: subprocess.Popen[str], said: list[str]) -> str:
     """Where it says that it serves. What it says from then on is noted too."""
     assert process.stderr
     lines = iter(process.stderr)
-    for line in lines:
-        said.append(line)
-        if found := re.search(r"at (http://\S+)/mcp", line):
-            threading.Thread(target=lambda: said.extend(lines), daemon=True).start()
-            return found[1]
+    with ended_after(PATIENCE, process):
+        for line in lines:
+            said.append(line)
+            if found := re.search(r"at (http://\S+)/mcp", line):
+                threading.Thread(target=lambda: said.extend(lines), daemon=True).start()
+                return found[1]
     raise AssertionError("the gateway did not start: " + "".join(said))

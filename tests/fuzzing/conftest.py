@@ -116,7 +116,7 @@ def hostage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     command = [ATP_GATEWAY, "serve", str(home / "crm.py"), "--strict", "--port", "0"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
     said = Queue[str]()
-    keeping = Thread(target=_keep, args=(process, log, said))
+    keeping = Thread(target=_keep, args=(process, log, said), daemon=True)
     keeping.start()
     try:
         address = re.search(r"(http://\S+)/mcp", said.get(timeout=PATIENCE))
@@ -125,7 +125,10 @@ def hostage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         assert gateway.is_well()
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
         keeping.join(PATIENCE)
     assert gateway.crashes() == []
 

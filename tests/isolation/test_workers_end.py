@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -332,6 +333,8 @@ async def test_a_gateway_that_is_killed_leaves_no_worker_not_even_a_stuck_one(wo
         stdout=subprocess.PIPE,
         text=True,
     )
+    deadline = threading.Timer(60, gateway.kill)  # it never ends by itself
+    deadline.start()
     with gateway:
         assert gateway.stdout
         pids = [int(pid) for pid in (await asyncio.to_thread(gateway.stdout.readline)).split()]
@@ -339,5 +342,6 @@ async def test_a_gateway_that_is_killed_leaves_no_worker_not_even_a_stuck_one(wo
         assert [world.is_alive(pid) for pid in pids] == [True, True]
         gateway.send_signal(signal.SIGKILL)
         gateway.wait()
+        deadline.cancel()
 
     await world.until(lambda: not any(map(world.is_alive, pids)))
