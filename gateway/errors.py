@@ -32,6 +32,7 @@
     │   └── ScopeMissingError         the provider was asked for a scope and did not grant it: asking is no use
     ├── FlowError                 a consent cannot go on
     │   ├── FlowNotFoundError     unknown, expired or used up: the three look the same from outside
+    │   │   └── NobodyThereError  whoever came by the link is not signed in, so it is not even said whether there is one
     │   ├── WrongBrowserError
     │   └── FieldError            what was typed into a field of our page will not do
     ├── KeyRefusedError           no API key of ours, or one that was revoked
@@ -209,6 +210,10 @@ class FlowError(GatewayError):
 
 class FlowNotFoundError(FlowError):
     code = "flow_not_found"
+
+
+class NobodyThereError(FlowNotFoundError):
+    code = "nobody_there"
 
 
 class WrongBrowserError(FlowError):

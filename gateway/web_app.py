@@ -178,6 +178,7 @@ def _page_routes(
         mcp_url=mcp_url,
         own_issuer=base_url if keeps_accounts else None,
         asks=_asks(gateway.settings, entry),
+        signs_in=entry is not None and entry.sign_in is not None,
     )
 
     async def is_ready() -> bool:

@@ -41,7 +41,7 @@ from gateway.oauth.grants import Grants
 from gateway.oauth.identity import Account
 from gateway.oauth.redirect import redirect_variables
 from gateway.oauth.typed import read_typed, read_variables
-from gateway.oauth.visits import may_enter, not_found
+from gateway.oauth.visits import may_enter, not_found, refusal
 from gateway.providers.provider import Variable
 from gateway.secret import Secret
 from gateway.store.flow_rows import FlowRows
@@ -156,14 +156,15 @@ class Flows:
         return f"The last link connected {theirs}, which is kept as an account of its own; {mine} is the one needed. "
 
     async def admit(self, flow_id: str, visitor: Principal | None, browser_token: str | None) -> Principal:
-        """In whose name this browser may go on with the flow. FlowNotFoundError where it may not.
+        """In whose name this browser may go on with the flow. FlowNotFoundError where it may not: NobodyThereError if
+        that is because nobody is signed in.
 
         `visitor` is who is signed in there, `browser_token` what tells it from every other browser; None: nobody, and
         nothing yet.
         """
         flow = await self._rows.find(flow_id)
         if flow is None or flow.expires_at <= self._clock.now() or not may_enter(flow, visitor, browser_token):
-            raise not_found()
+            raise refusal(flow, visitor)
         return flow.principal
 
     async def describe(self, flow_id: str, principal: Principal) -> FlowView:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 
-from gateway.errors import FlowNotFoundError
+from gateway.errors import FlowNotFoundError, NobodyThereError
 from gateway.oauth.consent import digest
 from gateway.types import Flow, FlowStatus, Principal
 
@@ -24,6 +24,16 @@ def may_enter(flow: Flow, visitor: Principal | None, browser_token: str | None) 
     if flow.browser_hash is None:
         return flow.status is FlowStatus.PENDING
     return browser_token is not None and hmac.compare_digest(digest(browser_token), flow.browser_hash)
+
+
+def refusal(flow: Flow | None, visitor: Principal | None) -> FlowNotFoundError:
+    """Why a browser may not see a flow. Whoever is nobody might be the person, and learns no more than that.
+
+    But for an app's user, who cannot sign in here.
+    """
+    if visitor is None and (flow is None or flow.principal.app is None):
+        return NobodyThereError("Sign in first, and open the link again.")
+    return not_found()
 
 
 def not_found() -> FlowNotFoundError:

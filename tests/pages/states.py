@@ -297,6 +297,11 @@ CONNECTING = [
         ways.provider_down, 503,
     ),
     State(
+        "connect-after-sign-in", "GET /connect/{flow}", "Connect HubSpot",
+        "Whoever opens a link and is not signed in does so first, and comes back to it.",
+        ways.signed_in_on_the_way(HUBSPOT), 200, AWAY, FORMS,
+    ),
+    State(
         "link-forwarded", "GET /connect/{flow}", GONE,
         "Somebody else's link: it does not even say that it is one.",
         ways.forwarded, 404,

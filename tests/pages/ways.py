@@ -152,6 +152,16 @@ def asked(need: Requirement, who: str = "bob", **more: Any) -> Way:
     return way
 
 
+def signed_in_on_the_way(need: Requirement) -> Way:
+    async def way(visit: Visit) -> None:
+        flow = await visit.hall.flow(visit.hall.principal("bob"), need)
+        await to(f"/connect/{flow.id}")(visit)
+        await visit.fill(email="bob@example.com", password=PASSWORD.reveal())
+        await visit.press("Sign in")
+
+    return way
+
+
 def app_user(name: str) -> Way:
     async def way(visit: Visit) -> None:
         flow = await visit.hall.flow(Principal("app:Notes", name), ACME, client="Notes")

@@ -7,6 +7,8 @@
     GET  /oauth/callback/{provider}   the provider's answer; leads on at once to an address without the code
     GET  /connect/{flow}/done         how it ended
 
+Who has not signed in, does so first, and comes back; where nobody can sign in, there is no such link.
+
 Below: `Flows`. Source: RFC 6749 section 4.1, RFC 9700; MCP 2026-07-28 elicitation, "Phishing".
 """
 
@@ -14,17 +16,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.errors import FieldError, FlowError, FlowNotFoundError, ProviderError
+from gateway.errors import FieldError, FlowError, FlowNotFoundError, NobodyThereError, ProviderError
 from gateway.secret import Secret
 from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FIELD, FORM_EXPIRED, FormGuard
@@ -148,19 +150,38 @@ class Visit:
 
 
 class ConnectPages:
-    def __init__(self, pages: Pages, flows: Flows, cookies: Cookies, guard: FormGuard) -> None:
+    """`sign_in` is the path where one signs in; None where nobody can."""
+
+    def __init__(
+        self, pages: Pages, flows: Flows, cookies: Cookies, guard: FormGuard, *, sign_in: str | None = None
+    ) -> None:
         self._pages = pages
         self._flows = flows
         self._cookies = cookies
         self._guard = guard
+        self._sign_in = sign_in
 
     def routes(self) -> list[Route]:
         return [
-            Route("/connect/{flow}", explained(self._show_or_connect), methods=["GET", "POST"]),
-            Route("/connect/{flow}/decline", explained(self._decline), methods=["POST"]),
-            Route("/connect/{flow}/done", explained(self._done), methods=["GET"]),
+            Route("/connect/{flow}", explained(self._by_link(self._show_or_connect)), methods=["GET", "POST"]),
+            Route("/connect/{flow}/decline", explained(self._by_link(self._decline)), methods=["POST"]),
+            Route("/connect/{flow}/done", explained(self._by_link(self._done)), methods=["GET"]),
             Route("/oauth/callback/{provider}", explained(self._callback), methods=["GET"]),
         ]
+
+    def _by_link(self, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """The handler of a link's page: whoever might be the person signs in first, and comes back to the page."""
+
+        async def page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except NobodyThereError:
+                if self._sign_in is None:
+                    raise
+            link = {"next": f"/connect/{quote(request.path_params['flow'])}"}
+            return _redirect(f"{request.scope.get('root_path', '')}{self._sign_in}?{urlencode(link)}")
+
+        return page
 
     async def _show_or_connect(self, request: Request) -> Response:
         return await (self._connect(request) if request.method == "POST" else self._show(request))

@@ -57,7 +57,8 @@ class Rooms:
 
 class WebPages:
     """`form_key` signs form tokens. `secure`: the browser reaches us by https. `mcp_url` is what hosts are given, where
-    there is one to give, and `asks` what the gateway asks of them. People of `own_issuer` have their password here."""
+    there is one to give, and `asks` what the gateway asks of them. People of `own_issuer` have their password here.
+    `signs_in`: people can sign in at their browser."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class WebPages:
         mcp_url: str | None = None,
         own_issuer: str | None = None,
         asks: Asks = Asks.SIGN_IN,
+        signs_in: bool = False,
     ) -> None:
         cookies = Cookies(secure=secure)
         guard = FormGuard(cookies, form_key)
@@ -79,7 +81,7 @@ class WebPages:
         self._own_issuer = own_issuer
         self._routes = [
             Route("/", self._front, methods=["GET"]),
-            *ConnectPages(pages, rooms.flows, cookies, guard).routes(),
+            *ConnectPages(pages, rooms.flows, cookies, guard, sign_in=SIGN_IN if signs_in else None).routes(),
             *ConnectionPages(
                 pages,
                 Cards(rooms.overview, rooms.tools, rooms.record, rooms.provider_name),
