@@ -20,6 +20,9 @@ _CHATTY = (
 )
 """Libraries that print requests, headers or bodies below WARNING."""
 
+_TOO_CHATTY = ("mcp.server.sse",)
+"""What prints a message that it cannot read, whoever sent it, with a stack: the sender is told, and nobody else."""
+
 
 def log_to_stderr(level: str = "INFO") -> None:
     """Send everything that is logged to stderr, redacted. Libraries speak from WARNING on."""
@@ -32,4 +35,6 @@ def log_to_stderr(level: str = "INFO") -> None:
     logging.getLogger("toolkit").setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _TOO_CHATTY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)

@@ -6,11 +6,13 @@ Messages of both eras with something changed in them: a byte, a field, a type, a
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -122,20 +124,18 @@ def session(hostage: Gateway) -> str:
 @pytest.fixture
 def old_stream(hostage: Gateway) -> Iterator[str]:
     """Where to post to a stream of the old transport, which is open and read."""
-    with (
-        httpx2.Client(timeout=PATIENCE, trust_env=False) as http,
-        http.stream("GET", f"{hostage.base_url}/sse", headers={"accept": "text/event-stream"}) as stream,
-    ):
-        lines = stream.iter_lines()
-        place = next(line for line in lines if line.startswith("data: ")).removeprefix("data: ")
-        reading = Thread(target=lambda: deque(_until_closed(lines), maxlen=1), daemon=True)
+    place = urlsplit(hostage.base_url)
+    with socket.create_connection((place.hostname, place.port or 80), PATIENCE) as stream:
+        stream.sendall(f"GET /sse HTTP/1.1\r\nHost: {place.netloc}\r\nAccept: text/event-stream\r\n\r\n".encode())
+        said = b""
+        while not (found := re.search(rb"data: (/messages/\S+)", said)):
+            said += stream.recv(4096)
+        stream.settimeout(None)
+        reading = Thread(target=lambda: deque(iter(lambda: stream.recv(65_536), b""), maxlen=1))
         reading.start()
-        yield place
-
-
-def _until_closed(lines: Iterator[str]) -> Iterator[str]:
-    with suppress(httpx2.HTTPError, httpx2.StreamError):
-        yield from lines
+        yield found[1].decode()
+        stream.shutdown(socket.SHUT_RDWR)
+        reading.join(PATIENCE)
 
 
 @pytest.mark.parametrize("transport", ["modern", "session", "sse"])
