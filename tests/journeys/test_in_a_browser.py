@@ -344,6 +344,13 @@ async def test_what_a_host_is_given_is_copied_at_one_press(stage, someone):
     assert copied == f"claude mcp add --transport http atp-gateway {stage.url}/mcp"
 
 
+async def test_without_scripts_no_button_promises_what_it_cannot_do(stage, someone):
+    alice = await someone(java_script_enabled=False)
+    await alice.open(f"{stage.url}/hosts")
+    await alice.reads(f"claude mcp add --transport http atp-gateway {stage.url}/mcp")
+    assert await alice.page.get_by_role("button").count() == 0
+
+
 async def test_a_consent_needs_no_mouse(stage, someone):
     alice = await someone()
     keyboard = alice.page.keyboard

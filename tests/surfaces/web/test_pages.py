@@ -12,6 +12,7 @@ import gateway.surfaces
 from gateway.errors import FlowError
 from gateway.surfaces.browser.plain_text import LONGEST, LONGEST_NAME, name, visible
 from gateway.surfaces.web.scope_words import scope_words
+from gateway.toolkit.tool import Annotations
 from gateway.types import AuditEvent, CredentialKind, FlowStatus
 
 # The fixtures `site` and `alice` are in conftest.py.
@@ -88,6 +89,8 @@ async def test_a_hostile_name_is_text_on_every_page(site, alice) -> None:
             AuditEvent("1", connection.updated_at, connection.principal, text, text, text, text, text, text)
         ]
         site.grants.add(client_name=text, scopes=frozenset({text}))
+        site.add_tool(text, text, text, annotations=Annotations(title=text))
+        site.add_tool(f"{text} too", f"{text} elsewhere", text)
         for path in ("/connections", "/programs", *(f"/connect/{flow.id}" for flow in flows)):
             page = await alice.get(path)
             assert page.status_code == 200
