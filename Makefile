@@ -15,6 +15,9 @@ CODE := gateway toolkits tests tests/conformance/run benchmarks
 PIP := -m pip --disable-pip-version-check --quiet
 NPM = $(PEERS)/bin/node $(PEERS)/bin/npm-cli.js --prefix tests --ignore-scripts --no-audit --no-fund --loglevel=error
 
+# The tests start hundreds of Pythons: what one has compiled, the others read.
+unexport PYTHONDONTWRITEBYTECODE
+
 PROOFS := tests/proofs tests/fuzzing
 
 .PHONY: help test proofs run lint types layers conformance benchmarks catalogue lock
