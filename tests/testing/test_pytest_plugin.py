@@ -15,11 +15,14 @@ DOCS = (ROOT / "docs" / "twins.md").read_text()
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", DOCS, re.DOTALL))
 HUBSPOT = str(ROOT / "toolkits" / "hubspot")
 
+QUIET = ("-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:xdist")
+"""Plug-ins of ours, which cost every run a second."""
+
 
 def run(folder: Path, *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
     for name, code in {**FILES, **{f"{name}.py": code for name, code in files.items()}}.items():
         (folder / name).write_text(code)
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *QUIET, *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
