@@ -159,7 +159,6 @@ def _page_routes(
     mcp_url: str | None = None,
     entry: Entry | None = None,
 ) -> list[BaseRoute]:
-    own = entry.own if entry else None
     keeps_accounts = entry is not None and entry.sign_in is not None and entry.sign_in.local is not None
     rooms = Rooms(
         accounts.flows,
@@ -168,8 +167,7 @@ def _page_routes(
         accounts.store.audit,
         ToolUse(gateway.registry, gateway.policy),
         accounts.apps.display_name,
-        own.grants if own else None,
-        own.clients if own else None,
+        entry.own if entry else None,
     )
     pages = WebPages(
         rooms,

@@ -44,6 +44,15 @@ class Clients(Protocol):
         ...
 
 
+class LetsIn(Protocol):
+    """The built-in authorization server: what it has given, and to whom."""
+
+    @property
+    def grants(self) -> Grants: ...
+    @property
+    def clients(self) -> Clients: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """`document` is the host that describes it, if one does; else `places` are where its answers may go. `is_known`:
@@ -69,10 +78,10 @@ def program(grant: AccessGrant, client: RegisteredClient | None) -> Program:
 
 
 class ProgramPages:
-    def __init__(self, pages: Pages, grants: Grants, clients: Clients, guard: FormGuard) -> None:
+    def __init__(self, pages: Pages, server: LetsIn, guard: FormGuard) -> None:
         self._pages = pages
-        self._grants = grants
-        self._clients = clients
+        self._grants = server.grants
+        self._clients = server.clients
         self._guard = guard
 
     def routes(self) -> list[Route]:

@@ -19,7 +19,7 @@ from gateway.surfaces.web.connect import ConnectPages, Flows
 from gateway.surfaces.web.connections import ConnectionPages, Connections
 from gateway.surfaces.web.history import HistoryPages
 from gateway.surfaces.web.host_page import Asks, HostPage
-from gateway.surfaces.web.programs import Clients, Grants, ProgramPages
+from gateway.surfaces.web.programs import LetsIn, ProgramPages
 from gateway.surfaces.web.scope_words import scope_words
 from gateway.surfaces.web.tool_use import ToolUse
 
@@ -43,7 +43,7 @@ class Record(history.Record, cards.Uses, Protocol):
 @dataclass(frozen=True, slots=True)
 class Rooms:
     """What the pages show and change. `provider_name` gives the name of a provider as people know it, for its id;
-    `grants` and `clients` are the built-in authorization server's, None where there is none."""
+    `server` is the built-in authorization server, None where there is none."""
 
     flows: Flows
     overview: Overview
@@ -51,8 +51,7 @@ class Rooms:
     record: Record
     tools: ToolUse
     provider_name: Callable[[str], str]
-    grants: Grants | None = None
-    clients: Clients | None = None
+    server: LetsIn | None = None
 
 
 class WebPages:
@@ -73,9 +72,8 @@ class WebPages:
     ) -> None:
         cookies = Cookies(secure=secure)
         guard = FormGuard(cookies, form_key)
-        lets_in = rooms.grants is not None and rooms.clients is not None
         self._pages = pages = Pages(
-            __package__, secure=secure, filters={"scope_words": scope_words}, places=_places(mcp_url, lets_in)
+            __package__, secure=secure, filters={"scope_words": scope_words}, places=_places(mcp_url, rooms.server)
         )
         self._mcp_url = mcp_url
         self._own_issuer = own_issuer
@@ -93,10 +91,9 @@ class WebPages:
             ).routes(),
             *HistoryPages(pages, rooms.record, rooms.provider_name).routes(),
             *(HostPage(pages, mcp_url, asks).routes() if mcp_url else ()),
+            *(ProgramPages(pages, rooms.server, guard).routes() if rooms.server else ()),
             *pages.routes(),
         ]
-        if rooms.grants is not None and rooms.clients is not None:
-            self._routes += ProgramPages(pages, rooms.grants, rooms.clients, guard).routes()
 
     def routes(self) -> list[Route]:
         return self._routes
@@ -106,10 +103,10 @@ class WebPages:
         return self._pages.page(request, "front.html", mcp_url=self._mcp_url, has_password=has_password)
 
 
-def _places(mcp_url: str | None, lets_in: bool) -> dict[str, str]:
+def _places(mcp_url: str | None, server: LetsIn | None) -> dict[str, str]:
     """The pages that are always at hand, by path."""
     places = {"/connections": "Connections", "/connections/history": "History"}
-    if lets_in:
+    if server:
         places["/programs"] = "Programs"
     if mcp_url:
         places["/hosts"] = "Plug in"

@@ -328,14 +328,22 @@ class FakeConnections:
 
 
 class FakeGrants:
-    """Programs that people let in."""
+    """Programs that people let in: grants and clients in one."""
+
+    @property
+    def grants(self) -> FakeGrants:
+        return self
+
+    @property
+    def clients(self) -> FakeGrants:
+        return self
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         self.rows: list[AccessGrant] = []
-        self.clients: dict[str, RegisteredClient] = {}
+        self.known: dict[str, RegisteredClient] = {}
 
     def add(self, subject: str = "alice", *redirect_uris: str, **more: object) -> AccessGrant:
         given = {
@@ -357,7 +365,7 @@ class FakeGrants:
         source = ClientSource.DOCUMENT if is_document else ClientSource.REGISTRATION
         uris = redirect_uris or ("https://claude.ai/api/mcp/auth_callback",)
         client = RegisteredClient(grant.client_id, source, grant.client_name, uris, frozenset({"authorization_code"}))
-        self.clients[client.id] = client
+        self.known[client.id] = client
         return grant
 
     async def list_live(self, principal: Principal) -> list[AccessGrant]:
@@ -369,7 +377,7 @@ class FakeGrants:
         return len(self.rows) < there
 
     async def find_at_token(self, client_id: str) -> RegisteredClient | None:
-        return self.clients.get(client_id)
+        return self.known.get(client_id)
 
 
 class Visible:
@@ -423,7 +431,6 @@ class Site:
             self.connections,
             ToolUse(self.registry, self.policy),
             lambda provider: PROVIDER_NAMES.get(provider, provider),
-            self.grants,
             self.grants,
         )
         web = WebPages(

@@ -25,7 +25,7 @@ async def test_the_page_lists_my_programs_with_what_they_did_not_choose_themselv
     site.grants.add("alice", "http://127.0.0.1:1/a", "http://localhost/b", client_name="Proxy")
     site.grants.add("alice", "cursor://anysphere.cursor-mcp/callback", client_name="An editor")
     gone = site.grants.add(client_name="Old one")
-    del site.grants.clients[gone.client_id]
+    del site.grants.known[gone.client_id]
     site.grants.add("bob", client_name="Bob's program")
     text = words(await alice.get("/programs"))
     for expected in (
