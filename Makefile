@@ -56,6 +56,7 @@ conformance: $(OURS) $(THEIRS)
 
 benchmarks: $(OURS)
 	$(BIN)/python benchmarks/calls.py $(ARGS)
+	$(BIN)/python benchmarks/team.py
 	$(BIN)/python benchmarks/atp.py
 	$(BIN)/python benchmarks/startup.py
 

@@ -1,4 +1,4 @@
-"""An issuer of signed access tokens on loopback: its two documents, and a token for a gateway."""
+"""An issuer of signed access tokens on loopback: its two documents, and tokens for a gateway, and for its tools."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ class Issuer:
         self._key = RSAKey.generate_key(2048, {"kid": "benchmark"})
 
     def documents(self) -> dict[str, Any]:
-        metadata = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        ends = {f"{end}_endpoint": f"{self.url}/{end}" for end in ("authorization", "token")}
+        metadata = {"issuer": self.url, "jwks_uri": f"{self.url}/keys", **ends}
         keys = {"keys": [self._key.as_dict(private=False)]}
         return {"/.well-known/oauth-authorization-server": metadata, "/keys": keys}
 
-    def token(self, resource: str) -> str:
+    def token(self, resource: str, person: str = "ada", *groups: str) -> str:
         """An access token for a gateway, good for an hour."""
-        claims = {"iss": self.url, "sub": "ada", "aud": resource, "client_id": "load", "scope": "tools"}
+        claims = {"iss": self.url, "sub": person, "aud": resource, "client_id": "load", "scope": "tools"}
+        claims |= {"groups": groups}
         header = {"typ": "at+jwt", "alg": "RS256", "kid": "benchmark"}
         return jwt.encode(header, {**claims, "exp": int(time.time()) + 3600}, self._key)
 
@@ -53,7 +55,15 @@ class Documents(BaseHTTPRequestHandler):
     issuer: Issuer
 
     def do_GET(self) -> None:
-        found = self.issuer.documents().get(self.path)
+        self._answer(self.issuer.documents().get(self.path))
+
+    def do_POST(self) -> None:
+        """A token for whoever asks at the token endpoint: a tool's, which is used nowhere."""
+        self.rfile.read(int(self.headers.get("content-length", "0")))
+        given = {"access_token": "not-much-of-a-token", "token_type": "Bearer", "expires_in": 3600}
+        self._answer(given if self.path == "/token" else None)
+
+    def _answer(self, found: dict[str, Any] | None) -> None:
         body = json.dumps(found or {}).encode()
         self.send_response(200 if found else 404)
         self.send_header("content-type", "application/json")

@@ -5,7 +5,7 @@ Wiring only; beside `gateway.app` and `gateway.web_app`, which use it. The setti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,11 +21,12 @@ from gateway.access.presets import PRESETS, Preset
 from gateway.access.programs import Browser, Programs, Way, nobody
 from gateway.access.scopes import DESTRUCTIVE, EVERY, TOOLS
 from gateway.access.signed_tokens import SignedTokens
-from gateway.access.standing import FindPerson, Standing
+from gateway.access.standing import Standing
 from gateway.audit import AuditLog
 from gateway.deferred import Accounts
 from gateway.oauth.http import get_json, post_form
 from gateway.people_entry import sign_in_of
+from gateway.people_types import Person
 from gateway.safe_settings import is_open
 from gateway.settings import AccessSettings
 from gateway.surfaces.bearer import Bearer
@@ -87,7 +88,7 @@ def entry_of(
         servers.append(issuer.url)
     sign_in = sign_in_of(access, accounts, audit, base_url)
     browser = browser or (sign_in.sessions.browser if sign_in else nobody)
-    programs = Programs(ways, accounts.clock, browser, Standing(accounts.store.people.find).may_enter)
+    programs = Programs(ways, accounts.clock, browser, Standing(accounts.store.people.list_disabled).may_enter)
     if not servers:
         return Entry(programs, sign_in=sign_in)
     # Whoever is asked first, is asked in their own words for our scopes: ourselves, where that is us.
@@ -123,7 +124,7 @@ def _own(access: AccessSettings, accounts: Accounts, audit: AuditLog, base_url: 
     return server
 
 
-async def _present(find: FindPerson, person: Principal) -> Principal | None:
+async def _present(find: Callable[[Principal], Awaitable[Person | None]], person: Principal) -> Principal | None:
     """The person with the groups of their last sign-in; None where they may not come in any more."""
     found = await find(person)
     if found is None:

@@ -59,6 +59,12 @@ class PersonRows:
         """Everybody, the newest last."""
         return await self._list(select(PEOPLE).order_by(_people.created_at, _people.id))
 
+    async def list_disabled(self) -> list[Principal]:
+        """Those who may not come in, without their groups."""
+        who = (_people.issuer, _people.subject, _people.tenant)
+        rows = await self._engines.rows(select(*who).where(_people.disabled_at.is_not(None)))
+        return [Principal(**row) for row in rows]
+
     async def disable(self, known: Person, at: datetime, event: AuditEvent | None = None) -> bool:
         """Disable a person, and end their sessions and what they let in. False where they were disabled before."""
         grants, sessions = ACCESS_GRANTS.c, SESSIONS.c

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -135,7 +136,7 @@ async def test_a_person_who_is_disabled_gets_in_by_nothing_and_what_they_have_op
 ) -> None:
     """In another process than the one that disabled them: when what was read is KEPT_FOR seconds old."""
     timer = Timer()
-    programs = Programs(ways, clock, may_enter=Standing(store.people.find, timer=timer).may_enter)
+    programs = Programs(ways, clock, may_enter=Standing(store.people.list_disabled, timer=timer).may_enter)
     access = await programs.program(sent("Bearer one-x"))
     assert isinstance(access, Access)
     person = await store.people.put(Person("1", BEA, "Bea", None, BEA.groups, clock.now()))
@@ -148,6 +149,27 @@ async def test_a_person_who_is_disabled_gets_in_by_nothing_and_what_they_have_op
     await store.people.enable(person.id)
     timer.seconds += standing.KEPT_FOR
     assert isinstance(await programs.program(sent("Bearer one-x")), Access)
+
+
+async def test_who_may_come_in_is_asked_once_for_everybody_who_comes(store: Store, clock: MovableClock) -> None:
+    """A call costs the same, however many people there are."""
+    asked, timer = 0, Timer()
+
+    async def disabled() -> list[Principal]:
+        nonlocal asked
+        asked += 1
+        return await store.people.list_disabled()
+
+    door = Standing(disabled, timer=timer)
+    crowd = [Principal("https://idp.example", f"person {number}") for number in range(200)]
+    assert all(await asyncio.gather(*map(door.may_enter, crowd)))
+    assert asked == 1
+    gone = await store.people.put(Person("1", crowd[7], "Gone", None, frozenset(), clock.now()))
+    await store.people.disable(gone, clock.now())
+    timer.seconds += standing.KEPT_FOR
+    found = await asyncio.gather(*map(door.may_enter, crowd))
+    assert [number for number, may in enumerate(found) if not may] == [7]
+    assert asked == 2
 
 
 # --- people's keys ---
