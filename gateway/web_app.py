@@ -54,9 +54,10 @@ if TYPE_CHECKING:
     from gateway.remote.registration import Registration
     from gateway.remote.remote_toolkits import RemoteToolkits
     from gateway.surfaces.atp.keys import AppKeys
+    from gateway.surfaces.mcp.http import HttpTransport
 
 _MCP_PATHS = ("/mcp", "/sse", "/messages/")
-_ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*", "/openapi.json")
+_ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*", "/openapi.json", "/metrics")
 
 
 def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port: int) -> ASGIApp:
@@ -67,6 +68,7 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
     )
     afar = from_afar(gateway, accounts)
     atp = [*_atp_routes(gateway, accounts), *afar.routes, *_document_routes(gateway.base_url, accounts, host)]
+    atp += _metrics_routes(gateway, accounts, mcp, host)
     pages = _page_routes(gateway, accounts, gateway.base_url, f"{gateway.base_url}/mcp", entry)
     resource, own = entry.resource, _own_authorization(gateway, accounts, entry)
     signs_in = entry.sign_in is not None
@@ -224,8 +226,29 @@ def _atp_routes(gateway: Gateway, accounts: Accounts) -> list[BaseRoute]:
 def _document_routes(base_url: str, accounts: Accounts, host: str) -> list[BaseRoute]:
     from gateway.surfaces.atp.openapi.reading import Reading
 
-    own_machine = is_loopback(host) and is_loopback(urlsplit(base_url).hostname or "")
-    return list(Reading(None if own_machine else accounts.keys).routes())
+    return list(Reading(None if _is_own_machine(base_url, host) else accounts.keys).routes())
+
+
+def _metrics_routes(gateway: Gateway, accounts: Accounts, mcp: HttpTransport, host: str) -> list[BaseRoute]:
+    from gateway.metrics import Metrics
+    from gateway.surfaces.web.metrics_page import MetricsPage
+
+    def toolkit_of(name: str) -> str | None:
+        tool = gateway.registry.find(name)
+        return tool.toolkit if tool else None
+
+    metrics = Metrics(toolkit_of)
+    metrics.gauge("mcp_sessions", "Sessions of MCP hosts that are open.", lambda: mcp.sessions)
+    metrics.gauge("audit_waiting", "Events that are not on record yet.", lambda: gateway.audit.waiting)
+    metrics.gauge("tools", "Tools that are registered.", lambda: len(gateway.registry.tools()))
+    gateway.audit.subscribe(metrics.heard)
+    own_machine = _is_own_machine(gateway.base_url, host)
+    return list(MetricsPage(metrics, None if own_machine else accounts.keys).routes())
+
+
+def _is_own_machine(base_url: str, host: str) -> bool:
+    """Whether nobody but this machine's own programs can ask."""
+    return is_loopback(host) and is_loopback(urlsplit(base_url).hostname or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,16 @@ class AuditLog:
         self._writer: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self._fails = False
+        self._heard: Callable[[AuditEvent], None] | None = None
+
+    def subscribe(self, heard: Callable[[AuditEvent], None]) -> None:
+        """Have `heard` called with each event that is noted, at once. It must not fail, nor take long."""
+        self._heard = heard
+
+    @property
+    def waiting(self) -> int:
+        """How many events are not stored yet."""
+        return len(self._noted) + len(self._awaited)
 
     def event(self, principal: Principal, action: str, outcome: str, **more: str | float | None) -> AuditEvent:
         """A fact as of now, for whoever stores it with what it is about. `more` are AuditEvent's optional fields."""
@@ -95,6 +105,8 @@ class AuditLog:
 
     def note(self, event: AuditEvent, digest: bytes | None = None) -> None:
         """Note an event; it is written soon. `digest` is the inner one of a call's arguments."""
+        if self._heard is not None:
+            self._heard(event)
         if len(self._noted) >= self._most_waiting:
             self._not_kept[event.principal.tenant] += 1
             return

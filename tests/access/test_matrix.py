@@ -60,6 +60,7 @@ PUBLIC = {
     "/readyz",
     "/static/*",
     "/openapi.json",  # here, on loopback; elsewhere it asks for a key
+    "/metrics",  # likewise
     "/api/v1/execute_function",  # says that it ignores what it is told, and does
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-protected-resource/mcp",

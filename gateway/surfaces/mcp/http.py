@@ -50,11 +50,17 @@ class HttpTransport:
         self._sessions = Sessions(server, limits)
         streamable = _Streamable(self._sessions, Exchange(server, limits), guard, limits, step_up)
         sse = _Sse(server, SseServerTransport("/messages/", security, limits.body_bytes), guard, limits, step_up)
+        self._sse = sse
         self.routes: list[BaseRoute] = [
             Route("/mcp", endpoint=_Personal(streamable)),
             Route("/sse", endpoint=_Personal(sse.stream), methods=["GET"]),
             Mount("/messages/", app=_Personal(sse.messages)),
         ]
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are open, of the transport that has them and of the old one."""
+        return len(self._sessions) + self._sse.streams
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -154,6 +160,10 @@ class _Sse:
         self._limits = limits
         self._step_up = step_up
         self._open: Counter[Principal] = Counter()
+
+    @property
+    def streams(self) -> int:
+        return self._open.total()
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: serve one host until it hangs up."""

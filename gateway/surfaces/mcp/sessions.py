@@ -62,6 +62,9 @@ class Sessions:
         self._kept: dict[str, _Kept] = {}
         self._open: Counter[Person] = Counter()
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """End idle sessions meanwhile, and all of them at the end."""
