@@ -27,7 +27,7 @@ from gateway.access.rates import Rates
 from gateway.access.rules import read_rules
 from gateway.audit import AuditLog
 from gateway.clock import Clock, SystemClock
-from gateway.deferred import DeferredAccounts, Outside
+from gateway.deferred import Accounts, DeferredAccounts, Outside
 from gateway.errors import SettingsError
 from gateway.executor import Executor
 from gateway.settings import AccessSettings, Settings
@@ -166,6 +166,13 @@ def _policy(access: AccessSettings) -> Policy:
     return TeamPolicy(rules) if rules else OnePersonPolicy()
 
 
+async def _note_rules(access: AccessSettings, accounts: Accounts, audit: AuditLog) -> None:
+    from gateway.access.rules_on_record import note_rules
+
+    rules = read_rules(access.rules, access.issuer or access.login_issuer)
+    await note_rules(rules, access.calls_per_minute, accounts.store.marks, audit)
+
+
 def _isolation(settings: Settings) -> Processes | None:
     """The worker processes that the settings ask for; None where every toolkit runs in this one."""
     chosen = settings.toolkits
@@ -249,6 +256,8 @@ async def serving(
             host, port = listener.getsockname()[:2]
             gateway.base_url = base_url_of(replace(settings.server, host=host), port)
             accounts = await gateway.accounts.open()
+            if for_a_team:
+                await _note_rules(settings.access, accounts, gateway.audit)
             accounts.webhooks.courier.start()
             if authenticator is None:
                 entry = entry_of(

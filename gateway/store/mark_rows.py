@@ -6,15 +6,18 @@ from collections.abc import Mapping
 
 from sqlalchemy import delete, select
 
+from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
 from gateway.store.tables import MARKS
+from gateway.types import AuditEvent
 
 
 class MarkRows:
     """Values by name."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
     async def find(self, name: str) -> bytes | None:
         rows = await self._engines.rows(select(MARKS.c.value).where(MARKS.c.name == name))
@@ -30,6 +33,13 @@ class MarkRows:
         """Store the value, in the place of a former one."""
         statement = self._engines.insert(MARKS).values(name=name, value=value)
         await self._engines.change(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+    async def replace(self, name: str, value: bytes, event: AuditEvent) -> bool:
+        """Store the value, with the event in the same transaction. False where it is the value already."""
+        statement = self._engines.insert(MARKS).values(name=name, value=value)
+        other = MARKS.c.value != value
+        upsert = statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}, where=other)
+        return await self._audit.change(upsert, event)
 
     async def list_called(self, beginning: str) -> Mapping[str, bytes]:
         """The values whose names begin like this."""

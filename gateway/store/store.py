@@ -47,7 +47,7 @@ class Store:
         self.due = DueRows(engines)
         self.flows = FlowRows(engines)
         self.trail = TrailRows(engines, self.audit)
-        self.marks = MarkRows(engines)
+        self.marks = MarkRows(engines, self.audit)
         self.data_keys = DataKeyRows(engines)
         self.sealed = SealedRows(engines)
         self.revocations = RevocationRows(engines, self.audit)

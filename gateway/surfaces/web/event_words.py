@@ -52,6 +52,7 @@ _ACTIONS = {
     "account.second_factor_added": "Second factor added",
     "account.disabled": "Account locked",
     "account.enabled": "Account unlocked",
+    "rules.changed": "Rules changed",
     "key.created": "API key made",
     "key.changed": "API key changed",
     "key.revoked": "API key revoked",
