@@ -61,7 +61,7 @@ class McpSurface:
             self._identity,
             Calls(self._executor, challenges, who, self._limits),
             Listing(self._registry, self._policy, who, self._limits, self._accounts),
-            ListChanges(self._registry, who, self._limits, self._accounts),
+            ListChanges(self._registry, self._policy, who, self._limits, self._accounts),
             challenges,
             who=who,
             keys=self._state_keys,

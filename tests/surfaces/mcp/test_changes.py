@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
@@ -12,8 +14,13 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ToolsListChanged
 
+from gateway.access.policy import OnePersonPolicy, TeamPolicy
+from gateway.access.rules import Rule
 from gateway.surfaces.mcp.limits import Limits
+from gateway.surfaces.mcp.request import client_of
 from gateway.surfaces.mcp.server import GatewayServer
+from gateway.toolkit.tool import Tool
+from gateway.types import Principal
 from tests.surfaces.mcp.world import ALICE, BOB, World
 
 
@@ -110,3 +117,46 @@ async def test_a_host_that_has_left_is_forgotten(world: World) -> None:
     with anyio.fail_after(5):
         while server._changes._connections:
             await anyio.lowlevel.checkpoint()
+
+
+async def test_nobody_hears_of_a_tool_that_they_do_not_see(world: World) -> None:
+    """What rules keep from somebody, or another tenant's toolkit brings, comes and goes: that is not theirs to know.
+
+    Bob is first among those who would be told, so he would have heard by the time that Alice has.
+    """
+    heard = {name: Heard() for name in ("bob", "alice")}
+    server = world.surface.server(lambda request: BOB if client_of(request).name == "bob" else ALICE)
+    async with server.running(), AsyncExitStack() as stack:
+        streams = {}
+        for name, handler in heard.items():
+            info = types.Implementation(name=name, version="1")
+            legacy = Client(server, mode="legacy", client_info=info, message_handler=handler)
+            await (await stack.enter_async_context(legacy)).list_tools()
+            modern = await stack.enter_async_context(Client(server, client_info=info))
+            streams[name] = aiter(await stack.enter_async_context(modern.listen(tools_list_changed=True)))
+        bob = asyncio.create_task(anext(streams["bob"]))
+
+        add(world, "hidden")
+        with anyio.fail_after(5):
+            await heard["alice"].any.wait()
+            assert await anext(streams["alice"]) == ToolsListChanged()
+        assert not bob.done()
+        assert heard["bob"].methods == []
+
+        add(world, "shown")
+        with anyio.fail_after(5):
+            await heard["bob"].any.wait()
+            assert await bob == ToolsListChanged()
+    assert [len(each.methods) for each in heard.values()] == [1, 2]
+
+
+def test_what_one_tenants_toolkit_brings_concerns_that_tenant_alone() -> None:
+    """By the policies that there are: changes are told by them."""
+    tool = Tool("of acme", "kit", "Does.", {"type": "object"}, _nothing, lambda _: None, tenant="acme")
+    for policy in (OnePersonPolicy(), TeamPolicy((Rule(),))):
+        assert policy.may_see(Principal("issuer", "ada", "acme"), tool)
+        assert not policy.may_see(ALICE, tool)
+
+
+async def _nothing(*_: Any) -> str:
+    return ""
