@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PROOFS := tests/proofs tests/fuzzing
 
-.PHONY: help test proofs run lint types layers conformance benchmarks catalogue lock
+.PHONY: help test proofs run lint types layers conformance benchmarks catalogue pages lock
 
 help:
 	@echo 'make test         install what is missing and run all tests (make test ARGS=tests/oauth for some)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make conformance  the official MCP conformance suite against our gateway'
 	@echo 'make benchmarks   calls a second and start-up time, beside their peers'
 	@echo 'make catalogue    the table of docs/providers.md, from the files that it lists'
+	@echo 'make pages        pictures of all pages in docs/pages, and docs/pages.md that shows them'
 	@echo 'make lock         resolve pyproject.toml and the tests'"'"' peers anew'
 
 test: $(OURS) $(THEIRS)
@@ -64,6 +65,9 @@ catalogue: $(OURS)
 	sed '/^| name /,$$d' docs/providers.md > docs/providers.new
 	$(BIN)/atp-gateway providers list --markdown >> docs/providers.new
 	mv docs/providers.new docs/providers.md
+
+pages: $(OURS)
+	$(BIN)/python -m tests.pages.pictures $(ARGS)
 
 # Ours. Two stamps, so that a change to pyproject.toml alone does not install everything again.
 
