@@ -152,6 +152,14 @@ ILLEGIBLE = """() => {
     }
     const isBroken = each.matches(":not(pre) > code") && each.getClientRects().length > 1;
     if (isBroken) found.push(`${each.innerText} is in two pieces`);
+    if (each.matches("button, a, summary, h1, h2, h3, th, dt, .account, .account > bdi")) {
+      for (const node of [...each.childNodes].filter((node) => node.nodeType === 3)) {
+        const range = document.createRange();
+        range.selectNode(node);
+        const isWord = node.data.trim() && !/\\s/.test(node.data.trim());
+        if (isWord && range.getClientRects().length > 1) found.push(`${node.data} is in two pieces`);
+      }
+    }
     const scrolls = each.scrollWidth > each.clientWidth && /auto|scroll/.test(getComputedStyle(each).overflowX);
     if (scrolls) found.push(`${each.tagName} ${each.className} scrolls sideways`);
   }

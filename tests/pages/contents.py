@@ -58,7 +58,8 @@ async def furnish(hall: Hall) -> None:
     alice = hall.principal("alice")
     for each in connections(alice):
         await hall.keep(each)
-    await hall.consent("alice", await hall.flow(alice, Requirement("acme")), "alice")
+    for name in ("alice", "leaving"):
+        await hall.consent(name, await hall.flow(hall.principal(name), Requirement("acme")), "alice")
     await hall.let_in("alice", await hall.authorize("Inspector", DEVICE))
     await hall.let_in("alice", hall.authorize_as(hall.described, SITE, scope="tools offline_access"))
     await hall.let_in("alice", hall.authorize_as("intranet", SITE))

@@ -30,7 +30,20 @@ LOOKS = [("light", "desktop"), ("dark", "phone"), ("light", "phone"), ("dark", "
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 TALLEST = 1300
 """Of a page that goes on and on, the rest is left out."""
-QUALITY = 40
+QUALITY = 45
+ALL_FOUR = {
+    *(
+        "sign-in",
+        "second-factor-code",
+        "second-factor-enrolment",
+        "invitation",
+        "consent-device",
+        "programs",
+        "plug-in",
+    ),
+    *("connect", "connect-key", "connected", "front", "connections-empty", "connections", "disconnected", "history"),
+}
+"""The others are like these."""
 CHAPTERS = {
     "Signing in": states.SIGNING_IN,
     "Letting programs in": states.PROGRAMS,
@@ -41,8 +54,9 @@ CHAPTERS = {
 HEAD = """# The pages
 
 Every page that a person sees, in its states: in light on a desktop and in dark on a phone. In [docs/pages](pages) there
-are the other two ways round too, but for refusals. `make pages` takes the pictures anew and writes this page. Each of
-these states is examined by a test: axe-core, keyboard, headers, weight, and the width of a phone (`tests/pages`).
+are the other two ways round too, of those to which the rest are alike. `make pages` takes the pictures anew and writes
+this page. Each of these states is examined by a test: axe-core, keyboard, headers, weight, and the width of a phone
+(`tests/pages`).
 """
 
 
@@ -80,7 +94,7 @@ async def take(names: Collection[str]) -> None:
                 if not names or state.name in names:
                     await visit.look_as("light", DESKTOP)
                     await state.way(visit)
-                    for scheme, size in LOOKS[: 4 if state.status == 200 else 2]:
+                    for scheme, size in LOOKS if state.name in ALL_FOUR else LOOKS[:2]:
                         await visit.look_as(scheme, SIZES[size])
                         picture = await _picture(visit, camera, SIZES[size]["width"])
                         (DOCS / file_of(state, scheme, size)).write_bytes(picture)

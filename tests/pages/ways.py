@@ -199,8 +199,8 @@ def consented(need: Requirement, who: str = "bob", user: str = "alice", **more: 
 
 async def granted_less(visit: Visit) -> None:
     behaviour = visit.hall.provider.behaviour
-    behaviour.denied_scopes = frozenset({"email"})
-    await consented(ACME, "tess")(visit)
+    behaviour.denied_scopes = frozenset({"files.write"})
+    await consented(Requirement("acme", scopes=frozenset({"files.write"})), "tess")(visit)
     behaviour.denied_scopes = frozenset()
 
 
@@ -267,41 +267,34 @@ async def another_browser(visit: Visit) -> None:
 
 
 async def before_disconnecting(visit: Visit) -> None:
-    await to("/connections", "alice")(visit)
-    await visit.unfold("hubspot-alice-at-work.example", "Disconnect")
+    await to("/connections", "leaving")(visit)
+    await visit.unfold((await visit.hall.connection("leaving", "acme")).id, "Disconnect")
 
 
 async def disconnected(visit: Visit) -> None:
-    hall = visit.hall
-    flow = await hall.flow(hall.principal("leaving"), ACME)
-    await hall.consent("leaving", flow, "alice")
-    await to("/connections", "leaving")(visit)
-    await _disconnect(visit, (await hall.connection("leaving", "acme")).id)
+    await before_disconnecting(visit)
+    await visit.press("Disconnect")
 
 
 async def key_disconnected(visit: Visit) -> None:
     hall, key = visit.hall, await visit.hall.connection("alice", "openai")
     await hall.keep(replace(key, id="another-key", principal=hall.principal("bob"), sealed=b"sealed"))
     await to("/connections", "bob")(visit)
-    await _disconnect(visit, "another-key")
-
-
-async def _disconnect(visit: Visit, connection: str) -> None:
-    await visit.unfold(connection, "Disconnect")
-    await visit.press("Disconnect", connection)
+    await visit.unfold("another-key", "Disconnect")
+    await visit.press("Disconnect", "another-key")
 
 
 # Trouble
 
 
 async def stale_form(visit: Visit) -> None:
-    await before_disconnecting(visit)
+    await to("/connections", "alice")(visit)
     await visit.page.locator("[name=form_token]").evaluate_all("fields => fields.forEach(f => { f.value = '0'; })")
     await visit.press("Disconnect")
 
 
 async def signed_out_meanwhile(visit: Visit) -> None:
-    await before_disconnecting(visit)
+    await to("/connections", "alice")(visit)
     await visit.page.context.clear_cookies()
     await visit.press("Disconnect")
 
