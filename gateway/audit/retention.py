@@ -34,7 +34,7 @@ class Retention:
     async def prune(self) -> int:
         """Remove what is due; how many rows that was."""
         before, removed = self._clock.now() - self._keep, 0
-        for tenant in await self._trail.heads():
+        for tenant in await self._trail.tenants():
             oldest = await self._trail.page(tenant, 0, 1)
             if oldest and oldest[0].event.at < before - _A_DAYS_WORTH:
                 while count := await self._trail.prune(tenant, before, _AT_A_TIME, self._remains(tenant)):

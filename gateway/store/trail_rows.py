@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, union
+from sqlalchemy import ColumnElement, and_, delete, or_, select, union
 
 from gateway.store.audit_chain import Entry, Link
 from gateway.store.audit_rows import AuditRows, entry_of, told_once
@@ -102,9 +102,13 @@ class TrailRows:
 
     async def last_before(self, tenant: str, after: int, before: datetime) -> int:
         """The number of the last row, behind `after`, that is from before this time; `after` where there is none."""
-        behind = (_columns.tenant == tenant, _columns.seq > after, _columns.at < before)
-        rows = await self._engines.rows(select(func.max(_columns.seq).label("last")).where(*behind))
-        return rows[0]["last"] or after
+        rows = await self._engines.rows(
+            select(_columns.seq)
+            .where(_columns.tenant == tenant, _columns.seq > after, _columns.at < before)
+            .order_by(_columns.seq.desc())  # from the end: few rows are newer, and as many as there are may be older
+            .limit(1)
+        )
+        return int(rows[0]["seq"]) if rows else after
 
     async def list_unfinished(self, tenant: str, after: int, until: int, limit: int) -> list[Entry]:
         """Of the rows behind `after`, up to `until`: the beginnings of calls that have no end."""

@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 
+from gateway.authorization_types import AccessGrant, GivenConsent
+from gateway.people_types import Person
 from gateway.store.store import Store
 from gateway.types import AuditEvent, Connection, ConnectionStatus, CredentialKind, Flow, Principal
+from gateway.webhook_types import Webhook
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LATER = datetime(2030, 1, 2, tzinfo=UTC)
@@ -63,3 +66,36 @@ async def test_a_stranger_neither_finds_nor_changes_a_persons_rows(
     assert await rows.find_by_id(owner, unique) == connection
     assert await store.flows.find_pending(flow, NOW) == flow
     assert unique in {event.id for event in await store.audit.list_latest(owner, 1000)}
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(owner=people, stranger=people)
+async def test_a_stranger_sees_no_program_webhook_or_use_of_a_person(
+    store: Store, owner: Principal, stranger: Principal
+) -> None:
+    assume(not owner.same_person(stranger))
+    unique = secrets.token_hex(8)
+    webhook = Webhook(unique, owner, f"https://{unique}.example", frozenset({"tool_called"}), b"sealed", NOW)
+    await store.webhooks.put(webhook, most=1000)
+    grant = AccessGrant(unique, owner, unique, "App", "resource", frozenset(), frozenset(), NOW, NOW, LATER)
+    await store.grants.insert(grant)
+    consent = GivenConsent(owner, unique, "https://app.example", frozenset())
+    await store.clients.remember(consent, NOW)
+    await store.audit.append(
+        [AuditEvent(unique, NOW, owner, "tool.called", "done", provider=unique, account=unique)]
+    )  # fmt: skip
+    known = await store.people.put(Person(unique, owner, unique, None, frozenset(), NOW))
+
+    assert await store.webhooks.find(stranger, unique) is None
+    assert unique not in {found.id for found in await store.webhooks.list(stranger)}
+    assert not await store.webhooks.drop(stranger, unique)
+    assert unique not in {found.id for found in await store.grants.list_live(stranger, NOW)}
+    assert not await store.grants.end(dataclasses.replace(grant, id="", principal=stranger), NOW)
+    assert await store.clients.find_consent(dataclasses.replace(consent, principal=stranger)) is None
+    assert (unique, unique) not in await store.audit.last_uses(stranger)
+    assert (found := await store.people.find(stranger)) is None or found.id != known.id
+
+    assert await store.webhooks.find(owner, unique) == webhook
+    assert grant in await store.grants.list_live(owner, NOW)
+    assert await store.clients.find_consent(consent) == NOW
+    assert (unique, unique) in await store.audit.last_uses(owner)
