@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import options
+from gateway.cli.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -89,6 +90,8 @@ def _at_the_database(settings: Settings, act: Callable[[Engines], Awaitable[Stan
 
     from gateway.deferred import database_url
     from gateway.store.address import reached
+
+    log_to_stderr("CRITICAL")  # what goes wrong is said once, in a sentence
 
     async def run() -> Standing:
         engines, found = await reached(database_url(settings), act)
