@@ -19,9 +19,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from gateway.access.keys import Keys
-from gateway.access.local_accounts import LocalAccounts
 from gateway.access.passwords import Passwords
-from gateway.access.throttle import FORGIVEN_AFTER, Throttle
+from gateway.access.throttle import FORGIVEN_AFTER
 from gateway.audit import AuditLog
 from gateway.errors import KeyRefusedError
 from gateway.key_types import KeyKind
@@ -67,14 +66,9 @@ def no_garbage_collection() -> object:
 
 
 async def test_an_unknown_person_is_refused_no_sooner_than_a_wrong_password(house: Household, full: bool) -> None:
-    hasher = PasswordHasher(time_cost=1, memory_cost=4096, parallelism=1)  # a few milliseconds, for 4,000 of them
-    store = house.store
-    accounts = LocalAccounts(
-        store.accounts, Passwords(hasher), Throttle(store.throttles, house.clock), house.vault, house.clock, issuer=OURS
-    )
-    invited = await accounts.invite("ada@example.com")
-    await accounts.accept(invited.code.reveal(), Secret("correct horse battery staple"))
-    wrong = Secret("not the password at all")
+    accounts, wrong = house.accounts, Secret("not the password at all")
+    accounts._passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=4096, parallelism=1))  # milliseconds each
+    await house.member("ada@example.com")
 
     async def refused(email: str) -> None:
         house.clock.advance(FORGIVEN_AFTER + timedelta(minutes=30))  # or nobody would be let try so often
