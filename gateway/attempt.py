@@ -72,7 +72,7 @@ class Attempts:
         if terms.credential is not None:
             http_hooks.install()
             channel, watch = RedactingChannel(channel, terms.redactor), Watch(terms.redactor.finds)
-        context = Context(channel, loop, deadline)
+        context = Context(channel, loop, deadline, call.principal.tenant)
         value: Any = None
         caught: Exception | None = None
         try:

@@ -1,5 +1,7 @@
 """So many permits and no more. Awaited on an event loop, given back from any thread.
 
+Those who wait take turns by whose they are: who has a thousand calls waiting holds up nobody else for more than one.
+
 `asyncio.Semaphore` does not do: it belongs to one loop, and a thread that ends after its loop could not give back.
 Above: `gateway.toolkit.pool`.
 """
@@ -19,9 +21,10 @@ class Bulkhead:
         self._permits = permits
         self._free = permits
         self._abandoned = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        """By whose they are; whoever's turn it is comes first."""
 
-    async def take(self, patience: float) -> bool:
+    async def take(self, patience: float, whose: str = "") -> bool:
         """A permit within `patience` seconds, or False. At once False where every holder has been abandoned."""
         with self._lock:
             if self._free:
@@ -31,23 +34,23 @@ class Bulkhead:
                 return False
             loop = asyncio.get_running_loop()
             turn = loop.create_future()
-            self._waiting.append(turn)
+            self._waiting.setdefault(whose, deque()).append(turn)
         alarm = loop.call_later(max(0.0, patience), _wake, turn)
         try:
             await turn
         except asyncio.CancelledError:
-            if not self._withdraw(turn):
+            if not self._withdraw(turn, whose):
                 self.give_back()
             raise
         finally:
             alarm.cancel()
-        return not self._withdraw(turn)
+        return not self._withdraw(turn, whose)
 
     def give_back(self) -> None:
-        """Return a permit: to whoever has waited longest, if somebody does."""
+        """Return a permit: to those whose turn it is, and of them to who has waited longest."""
         with self._lock:
             while self._waiting:
-                turn = self._waiting.popleft()
+                turn = self._next()
                 try:
                     turn.get_loop().call_soon_threadsafe(_wake, turn)
                 except RuntimeError:  # its loop has been closed, and its caller with it
@@ -60,13 +63,25 @@ class Bulkhead:
         with self._lock:
             self._abandoned += change
 
-    def _withdraw(self, turn: asyncio.Future[None]) -> bool:
+    def _next(self) -> asyncio.Future[None]:
+        """The next to have a permit. Those whose it is go behind all others."""
+        whose = next(iter(self._waiting))
+        turns = self._waiting.pop(whose)
+        turn = turns.popleft()
+        if turns:
+            self._waiting[whose] = turns
+        return turn
+
+    def _withdraw(self, turn: asyncio.Future[None], whose: str) -> bool:
         """Stop waiting. False when the permit has been handed over in the meantime."""
         with self._lock:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-                return True
-            return False
+            turns = self._waiting.get(whose, ())
+            if turn not in turns:
+                return False
+            self._waiting[whose].remove(turn)
+            if not self._waiting[whose]:
+                del self._waiting[whose]
+            return True
 
 
 class Permit:

@@ -125,11 +125,16 @@ class NullChannel:
 
 class Context:
     """The one object a tool talks to its host through. `async def` tools await its calls; in a plain `def` tool
-    write `ctx.wait(ctx.ask(...))`."""
+    write `ctx.wait(ctx.ask(...))`. `tenant` is whose call it is: theirs wait for a thread in turn with others'."""
 
     def __init__(
-        self, channel: Channel, loop: asyncio.AbstractEventLoop, deadline: asyncio.Timeout | None = None
+        self,
+        channel: Channel,
+        loop: asyncio.AbstractEventLoop,
+        deadline: asyncio.Timeout | None = None,
+        tenant: str = "",
     ) -> None:
+        self.tenant = tenant
         self._channel = channel
         self._loop = loop
         self._deadline = deadline

@@ -51,7 +51,7 @@ class FunctionRun:
             return await _awaited(self._function(**values))
         call = functools.partial(self._function, **values)
         try:
-            value = await self._pool.run(self._toolkit, call, self._patience)
+            value = await self._pool.run(self._toolkit, call, self._patience, context.tenant)
         except asyncio.CancelledError:
             context.close()
             raise

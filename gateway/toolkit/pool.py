@@ -37,12 +37,13 @@ class Pool:
         self._bulkheads: dict[str, Bulkhead] = {}
         self._threads = _Threads()
 
-    async def run(self, toolkit: str, call: Callable[[], T], patience: float = PATIENCE) -> T:
+    async def run(self, toolkit: str, call: Callable[[], T], patience: float = PATIENCE, whose: str = "") -> T:
         """What `call` returns or raises. ToolkitBusyError when no thread is free within `patience` seconds.
 
+        Those who wait take turns by `whose` call it is.
         A cancelled caller is answered at once; the thread goes on to its end by itself.
         """
-        permit = await self._permit(toolkit, patience)
+        permit = await self._permit(toolkit, patience, whose)
         future: asyncio.Future[tuple[Any, BaseException | None]] = asyncio.get_running_loop().create_future()
         context = contextvars.copy_context()
 
@@ -70,16 +71,16 @@ class Pool:
         result: T = value
         return result
 
-    async def _permit(self, toolkit: str, patience: float) -> Permit:
+    async def _permit(self, toolkit: str, patience: float, whose: str) -> Permit:
         own = self._bulkheads.setdefault(toolkit, Bulkhead(self._per_toolkit))
         until = time.monotonic() + patience
-        if not await own.take(patience):
+        if not await own.take(patience, whose):
             raise ToolkitBusyError(
                 f"{toolkit} is busy: {self._per_toolkit} of its calls are still running. Try again in a moment."
             )
         permit = Permit(own, self._everyone)
         try:
-            taken = await self._everyone.take(until - time.monotonic())
+            taken = await self._everyone.take(until - time.monotonic(), whose)
         except asyncio.CancelledError:
             own.give_back()
             raise

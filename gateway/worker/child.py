@@ -54,7 +54,7 @@ class CountingPool(Pool):
         self._running = 0
         self._idle = asyncio.Event()
 
-    async def run(self, toolkit: str, call: Callable[[], T], patience: float = PATIENCE) -> T:
+    async def run(self, toolkit: str, call: Callable[[], T], patience: float = PATIENCE, whose: str = "") -> T:
         loop = asyncio.get_running_loop()
         started = False
 
@@ -68,7 +68,7 @@ class CountingPool(Pool):
 
         self._count(1)
         try:
-            return await super().run(toolkit, counted, patience)
+            return await super().run(toolkit, counted, patience, whose)
         except ToolkitBusyError:
             if not started:
                 self._count(-1)

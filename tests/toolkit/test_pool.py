@@ -252,3 +252,44 @@ asyncio.run(main())
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
 
     assert ran.stdout == "answered\n"
+
+
+async def test_who_has_many_calls_waiting_holds_up_nobody_else_for_more_than_one(gate):
+    """Fair shares: tenants' calls take turns, however many of one are waiting before the first of another."""
+    pool, ran = Pool(per_toolkit=1), []
+
+    def run(whose, number):
+        return pool.run("crm", lambda: ran.append(f"{whose} {number}"), 5, whose)
+
+    first = asyncio.create_task(pool.run("crm", gate.wait, 5, "acme"))
+    waiting = []
+    for whose, count in (("acme", 20), ("globex", 2), ("initech", 1)):
+        for number in range(count):
+            waiting.append(asyncio.create_task(run(whose, number)))
+            await anyio.lowlevel.checkpoint()
+    gate.set()
+    with anyio.fail_after(5):
+        await asyncio.gather(first, *waiting)
+
+    assert ran[:6] == ["acme 0", "globex 0", "initech 0", "acme 1", "globex 1", "acme 2"]
+    assert ran[6:] == [f"acme {number}" for number in range(3, 20)]
+
+
+async def test_whoever_leaves_while_waiting_takes_no_turn():
+    bulkhead = Bulkhead(1)
+    assert await bulkhead.take(0)
+    assert not await bulkhead.take(0, "acme")
+    leaves = asyncio.create_task(bulkhead.take(5, "acme"))
+    stays = asyncio.create_task(bulkhead.take(5, "globex"))
+    await anyio.lowlevel.checkpoint()
+    await cancelled(leaves)
+    bulkhead.give_back()
+    with anyio.fail_after(5):
+        assert await stays
+    assert not bulkhead._waiting
+
+
+async def cancelled(task):
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
