@@ -20,6 +20,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -304,7 +305,13 @@ class AuthorizationServer:
 
 def _new_key(algorithm: str) -> ECKey | RSAKey:
     about: KeyParameters = {"kid": "signing", "use": "sig", "alg": algorithm}
-    return RSAKey.generate_key(2048, about) if algorithm == "RS256" else ECKey.generate_key("P-256", about)
+    return _rsa_key() if algorithm == "RS256" else ECKey.generate_key("P-256", about)
+
+
+@cache
+def _rsa_key() -> RSAKey:
+    """The same for all servers of a process: making one takes a tenth of a second."""
+    return RSAKey.generate_key(2048, {"kid": "signing", "use": "sig", "alg": "RS256"})
 
 
 def _basic_credentials(request: Request) -> tuple[str, str] | None:

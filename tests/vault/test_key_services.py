@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         yield Kept(service, Secret(f"{request.param}:{address[request.param]}"), tmp_path / TOKEN_FILE)
 
 
+@cache
 def private_key() -> str:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pkcs8 = serialization.PrivateFormat.PKCS8
