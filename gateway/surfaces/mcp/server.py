@@ -154,7 +154,10 @@ class _LateCodec:
 
 
 class _ShortWay:
-    """Middleware: answers the listed methods without the SDK's second validation and copy of their results."""
+    """Middleware: answers the listed methods without the SDK's second validation and copy of their results.
+
+    Requests alone: a notification of such a name is nobody's call, and passes on to where none is known.
+    """
 
     def __init__(self, answers: Mapping[str, Answer], server_info: Mapping[str, Any]) -> None:
         self._answers = answers
@@ -162,7 +165,7 @@ class _ShortWay:
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
         answer = self._answers.get(ctx.method)
-        if answer is None or not connection_of(ctx).initialize_accepted:
+        if answer is None or ctx.request_id is None or not connection_of(ctx).initialize_accepted:
             return await call_next(ctx)
         methods.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
         result = await _guarded(answer, ctx)

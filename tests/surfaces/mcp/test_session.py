@@ -89,6 +89,28 @@ async def outcomes(world: World, count: int) -> list[str]:
     return [event.outcome for event in world.events]
 
 
+@pytest.mark.parametrize("params", [{"name": "count", "arguments": {}}, {}, None])
+async def test_a_call_without_an_id_is_a_notification_and_runs_nothing(
+    world: World, params: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There would be nobody to answer. Nor is it a way to fill the log."""
+    ran = []
+
+    @world.tool
+    def count() -> str:
+        """Counts."""
+        ran.append(1)
+        return "counted"
+
+    async with host(world) as opened:
+        assert (await opened.send(method="tools/call", **({} if params is None else {"params": params}))).is_success
+        answer = (await opened.call("count")).json()
+    assert answer["result"]["content"][0]["text"] == "counted"
+    assert ran == [1]
+    assert await outcomes(world, 1) == ["done"]
+    assert "Traceback" not in caplog.text
+
+
 async def test_a_call_that_says_nothing_is_answered_with_one_json_object(world: World) -> None:
     world.tool(function_name="quick", description="d")(lambda: "é")
     async with host(world) as us:
