@@ -152,7 +152,7 @@ ILLEGIBLE = """() => {
     }
     const isBroken = each.matches(":not(pre) > code") && each.getClientRects().length > 1;
     if (isBroken) found.push(`${each.innerText} is in two pieces`);
-    if (each.matches("button, a, summary, h1, h2, h3, th, dt, .account, .account > bdi")) {
+    if (each.matches("button, a, summary, h1, h2, h3, th, dt, .account, :is(h1, h2, h3, .account) > bdi")) {
       for (const node of [...each.childNodes].filter((node) => node.nodeType === 3)) {
         const range = document.createRange();
         range.selectNode(node);

@@ -133,7 +133,7 @@ class Porch:
         await self._inside(scope, receive, noted if scope["type"] == "http" else send)
 
     def _route(self, scope: Scope) -> str | None:
-        return next((each.path for each in self._routes if each.matches(scope)[0] is Match.FULL), None)  # type: ignore[attr-defined]
+        return next((each.path for each in self._routes if each.matches(scope)[0] is Match.FULL), None)
 
 
 @dataclass

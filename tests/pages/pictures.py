@@ -86,7 +86,7 @@ async def take(names: Collection[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with hall(Path(folder)) as there, chromium() as browser:
             await furnish(there)
-            context = await browser.new_context(locale="en-GB", timezone_id="UTC", viewport=DESKTOP)  # type: ignore[arg-type]
+            context = await browser.new_context(locale="en-GB", timezone_id="UTC", viewport=DESKTOP)
             context.set_default_timeout(PATIENCE)
             visit = Visit(there, await context.new_page())
             camera = await context.new_cdp_session(visit.page)

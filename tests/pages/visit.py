@@ -32,8 +32,8 @@ class Visit:
 
     async def look_as(self, scheme: str, size: Mapping[str, int]) -> None:
         """In light or in dark, through a window of this size."""
-        await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        await self.page.set_viewport_size(size)  # type: ignore[arg-type]
+        await self.page.emulate_media(color_scheme=scheme)
+        await self.page.set_viewport_size(size)
 
     async def be(self, name: str | None, **cookies: str) -> None:
         """Be somebody, signed in; None: nobody. What the browser knew before is forgotten."""
