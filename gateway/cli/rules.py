@@ -81,6 +81,8 @@ def check(
         click.echo("There are no rules: everybody who comes in may call every tool.")
     elif wanted is not None:
         click.echo(_sentence(*found[0], rules))
+    elif not found:
+        click.echo("No tools are known here. Name their toolkits with --toolkit, or in [toolkits] load.", err=True)
     else:
         rows = [(tool.name, tool.toolkit, _may(rule), _by(rule, rules)) for tool, rule in found]
         options.table(("TOOL", "TOOLKIT", "MAY", "BECAUSE"), rows)

@@ -49,9 +49,9 @@ async def examine(
 
 def _secrets(exposed: tuple[str, ...]) -> Finding:
     if not exposed:
-        return fine("secrets", "nobody else here can read the files that hold them")
+        return fine("Secrets", "nobody else here can read the files that hold them")
     mend = "Mend it: a team's gateway does not start like that. If somebody may have read it, change the secret too."
-    return doubtful("secrets", "; ".join(exposed), mend)
+    return doubtful("Secrets", "; ".join(exposed), mend)
 
 
 def _as_set(place: Place, public: Place) -> Finding:

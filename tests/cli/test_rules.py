@@ -99,6 +99,12 @@ def test_without_rules_it_says_so(check: Callable[..., Result]) -> None:
     assert "everybody who comes in may call every tool" in check("--group", "sales", rules="").output
 
 
+def test_where_nothing_is_loaded_it_says_how_to_name_toolkits(check: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "crm.py").write_text("from gateway import ToolKitClient\nclient = ToolKitClient(app_name='crm')\n")
+
+    assert "Name their toolkits with --toolkit" in check("--group", "sales").output
+
+
 def test_what_cannot_be_told_is_a_sentence(check: Callable[..., Result]) -> None:
     assert "write who vouches for them" in check("ada", rules="").output
     assert "--app is for an app's users" in check("ada", "--app", "notes").output
