@@ -28,7 +28,8 @@ from gateway.types import Principal
 from gateway.web_app import team_app
 
 NOT_REST = re.compile(
-    r"/(mcp|sse|messages)\b|/\.well-known/|/oauth/(?!tokens)|/(|connect|connections|static|signin|admin)(/.*)?$"
+    r"/(mcp|sse|messages|metrics)\b|/\.well-known/|/oauth/(?!tokens)"
+    r"|/(|connect|connections|hosts|programs|static|signin|admin)(/.*)?$"
 )
 """Routes with a specification of their own, and the pages for people."""
 
