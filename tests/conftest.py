@@ -11,6 +11,11 @@ from typing import Any
 
 import httpcore2
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more of the machine's other work than of ours.
+settings.register_profile("tests", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 # A client reads the system's 150 authorities when it is made, in 25 ms, and the tests make thousands.
 httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
