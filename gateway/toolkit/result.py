@@ -113,7 +113,8 @@ def _foreign(value: Any) -> Callable[[Any], Content] | None:
 
 
 def _mime_type(it: Any) -> str | None:
-    found: str | None = getattr(it, "mime_type", None) or getattr(it, "mimeType", None)
+    """Asked by the name of its version of the SDK, and by no other: fastmcp answers the old one with a warning."""
+    found: str | None = it.mime_type if hasattr(it, "mime_type") else it.mimeType
     return found
 
 

@@ -167,6 +167,19 @@ def test_the_mcp_sdk_s_content_is_taken_too():
     assert to_result(theirs[0], LIMIT).content == (Text("t"),)
 
 
+def test_the_mcp_sdk_s_content_is_not_asked_for_the_field_of_another_version():
+    class Renamed:
+        uri, name, description, mime_type = "file:///a", "a", None, None
+
+        @property
+        def mimeType(self):
+            raise DeprecationWarning("renamed to mime_type")
+
+    Renamed.__module__, Renamed.__name__ = "mcp_types", "ResourceLink"
+
+    assert to_result(Renamed(), LIMIT).content == (ResourceLink("file:///a", "a"),)
+
+
 def test_broken_base64_in_the_mcp_sdk_s_content_is_refused():
     with pytest.raises(InvalidResultError, match=r"an? ImageContent in it is not complete"):
         to_result(mcp_types.ImageContent(type="image", data="not base64!", mime_type="image/gif"), LIMIT)
