@@ -337,5 +337,5 @@ async def serve_until_left(app: Any, listener: socket.socket) -> AsyncIterator[N
     try:
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await running

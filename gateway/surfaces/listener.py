@@ -71,7 +71,7 @@ class Listener:
         """Stop serving. Safe to call when nothing was ever served."""
         async with self._starting:
             if self._server is not None and self._serving is not None:
-                self._server.should_exit = True
+                self._server.stop()
                 await asyncio.gather(self._serving, return_exceptions=True)
             self._server = self._serving = None
 

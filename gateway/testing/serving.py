@@ -14,7 +14,6 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.surfaces.server import Server, server_config
@@ -55,11 +54,7 @@ def listen(port: int = 0) -> socket.socket:
 
 
 class _Server(Server):
-    """Our server, but one that stops at once, and whose failed start is an error instead of the process's end."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._stopping = asyncio.Event()
+    """Our server, but one whose failed start is an error instead of the process's end."""
 
     async def wait_until_answering(self, running: asyncio.Task[None]) -> None:
         up = asyncio.create_task(self.up.wait())
@@ -68,15 +63,8 @@ class _Server(Server):
         if running.done():
             running.result()
 
-    def stop(self) -> None:
-        self._stopping.set()
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().startup(sockets)
         except SystemExit:
             raise RuntimeError("The app did not start: its lifespan failed. The log says why.") from None
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await self._stopping.wait()

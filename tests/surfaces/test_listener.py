@@ -216,7 +216,7 @@ async def serving(protocol: type[PatientProtocol]) -> AsyncIterator[int]:
     running = asyncio.create_task(server.serve(sockets=[bound]))
     await server.up.wait()
     yield bound.getsockname()[1]
-    server.should_exit = True
+    server.stop()
     await running
 
 

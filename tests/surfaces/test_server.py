@@ -35,7 +35,7 @@ async def test_the_end_of_a_streamed_answer_does_not_wait_for_an_acknowledgement
         assert own_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
         writer.close()
-        server.should_exit = True
+        server.stop()
         await serving
 
 
@@ -63,5 +63,5 @@ async def test_a_websocket_client_that_is_busy_is_not_cut_off_for_an_unanswered_
             writer.write(b"\x81\x85\0\0\0\0still")
             await reader.readuntil(b"still")
         writer.close()
-        server.should_exit = True
+        server.stop()
         await serving
