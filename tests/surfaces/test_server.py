@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 from starlette.applications import Starlette
@@ -65,3 +67,58 @@ async def test_a_websocket_client_that_is_busy_is_not_cut_off_for_an_unanswered_
         writer.close()
         server.stop()
         await serving
+
+
+class Door:
+    """A route that answers once it is told to, and knows that somebody came and whether they were turned out."""
+
+    def __init__(self) -> None:
+        self.entered, self.opened, self.turned_out = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, request: Request) -> Response:
+        self.entered.set()
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.turned_out.set()
+            raise
+        return PlainTextResponse("come in")
+
+
+@asynccontextmanager
+async def asked(door: Door, grace: float) -> AsyncIterator[tuple[Server, asyncio.Task[None], asyncio.StreamReader]]:
+    """A server, its run, and what it will answer to a request that is under way there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = Starlette(routes=[Route("/", door.__call__)])
+        server = Server(server_config(app, timeout_graceful_shutdown=grace))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await server.up.wait()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with anyio.fail_after(5):
+            await door.entered.wait()
+            yield server, serving, reader
+            await serving
+        writer.close()
+
+
+async def test_a_server_that_stops_gives_the_answers_that_are_under_way():
+    door = Door()
+    async with asked(door, grace=5) as (server, serving, reader):
+        server.stop()
+        await asyncio.sleep(0)
+        door.opened.set()
+
+        assert (await reader.read()).endswith(b"come in")
+        await serving
+        assert not door.turned_out.is_set()
+
+
+async def test_a_server_that_stops_does_not_wait_for_ever_for_a_request():
+    door = Door()
+    async with asked(door, grace=0.05) as (server, serving, _reader):
+        server.stop()
+
+        await serving
+        with anyio.fail_after(5):
+            await door.turned_out.wait()
