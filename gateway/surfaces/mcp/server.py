@@ -101,6 +101,7 @@ class GatewayServer(Server[Any]):
         self.add_notification_handler("notifications/initialized", types.NotificationParams, changes.join)
         security = RequestStateSecurity(codec=_LateCodec(keys), bind_principal=_binding(who))
         self.middleware = [
+            _drop_nobodys_calls,
             _contain_crashes,
             RequestStateBoundary(security, default_audience=identity.name),
             _ShortWay(answers, self.server_info_stamp),
@@ -154,10 +155,7 @@ class _LateCodec:
 
 
 class _ShortWay:
-    """Middleware: answers the listed methods without the SDK's second validation and copy of their results.
-
-    Requests alone: a notification of such a name is nobody's call, and passes on to where none is known.
-    """
+    """Middleware: answers the listed methods without the SDK's second validation and copy of their results."""
 
     def __init__(self, answers: Mapping[str, Answer], server_info: Mapping[str, Any]) -> None:
         self._answers = answers
@@ -165,7 +163,7 @@ class _ShortWay:
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
         answer = self._answers.get(ctx.method)
-        if answer is None or ctx.request_id is None or not connection_of(ctx).initialize_accepted:
+        if answer is None or not connection_of(ctx).initialize_accepted:
             return await call_next(ctx)
         methods.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
         result = await _guarded(answer, ctx)
@@ -194,6 +192,13 @@ def _always(result: T) -> Callable[[Request, Any], Awaitable[T]]:
         return result
 
     return handle
+
+
+async def _drop_nobodys_calls(ctx: Request, call_next: CallNext) -> HandlerResult:
+    """Middleware: what has a request's name and no id is a notification, which nobody would be answered to."""
+    if ctx.request_id is None and not ctx.method.startswith("notifications/"):
+        return None
+    return await call_next(ctx)
 
 
 async def _contain_crashes(ctx: Request, call_next: CallNext) -> HandlerResult:

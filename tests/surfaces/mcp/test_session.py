@@ -111,6 +111,16 @@ async def test_a_call_without_an_id_is_a_notification_and_runs_nothing(
     assert "Traceback" not in caplog.text
 
 
+async def test_a_question_without_an_id_leaves_no_stack_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with host(world) as opened:
+        forged = {"uri": "file:///a", "requestState": 7}
+        assert (await opened.send(method="resources/read", params=forged)).is_success
+        assert (await opened.send(id=2, method="ping")).json()["result"] == {}
+    assert "Traceback" not in caplog.text
+
+
 async def test_a_call_that_says_nothing_is_answered_with_one_json_object(world: World) -> None:
     world.tool(function_name="quick", description="d")(lambda: "é")
     async with host(world) as us:
