@@ -183,9 +183,9 @@ class Server(uvicorn.Server):
 
 def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:
     """The settings that every listener of ours shares; `more` are uvicorn's own, and win."""
-    logging.getLogger("uvicorn.error").setLevel(
-        logging.WARNING
-    )  # below it stand paths of WebSockets, with keys in them
+    log = logging.getLogger("uvicorn.error")
+    log.setLevel(logging.WARNING)  # below it stand paths of WebSockets, with keys in them
+    log.addFilter(_is_a_fault)
     settings: dict[str, Any] = {
         "http": PatientProtocol,
         "ws": ProbingProtocol,
@@ -201,3 +201,8 @@ def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:
         "timeout_graceful_shutdown": GRACE_SECONDS,
     }
     return uvicorn.Config(app, **{**settings, **more})
+
+
+def _is_a_fault(record: logging.LogRecord) -> bool:
+    """Not the stack of a request that did not end by itself when the server stopped, such as a host's open stream."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -114,7 +115,7 @@ async def test_a_server_that_stops_gives_the_answers_that_are_under_way():
         assert not door.turned_out.is_set()
 
 
-async def test_a_server_that_stops_does_not_wait_for_ever_for_a_request():
+async def test_a_server_that_stops_does_not_wait_for_ever_for_a_request(caplog: pytest.LogCaptureFixture):
     door = Door()
     async with asked(door, grace=0.05) as (server, serving, _reader):
         server.stop()
@@ -122,3 +123,4 @@ async def test_a_server_that_stops_does_not_wait_for_ever_for_a_request():
         await serving
         with anyio.fail_after(5):
             await door.turned_out.wait()
+    assert "Traceback" not in caplog.text
