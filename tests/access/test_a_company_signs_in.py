@@ -15,12 +15,13 @@ import pytest
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
 from gateway.errors import FlowNotFoundError
 from gateway.testing.browser import Browser
 from gateway.testing.page import Page
 from tests.access.office import CALLBACK, Office, office
+from tests.kept import Kept
 
 
 @pytest.fixture(scope="module")
@@ -39,22 +40,9 @@ class Host:
 
     def __init__(self, house: Office, browser: Browser, person: str) -> None:
         self.house, self.browser, self.person = house, browser, person
-        self.tokens: OAuthToken | None = None
-        self.client: OAuthClientInformationFull | None = None
+        self.kept = Kept()
         self.seen: list[str] = []
         self.answer: dict[str, str] = {}
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
 
     async def open(self, url: str) -> None:
         """Whatever page comes, until the browser is sent back to the host."""
@@ -79,7 +67,7 @@ class Host:
 
     async def call(self, tool: str) -> str:
         metadata = OAuthClientMetadata(client_name="a host", redirect_uris=[CALLBACK], application_type="native")
-        login = OAuthClientProvider(self.house.mcp, metadata, self, self.open, self.come_back)
+        login = OAuthClientProvider(self.house.mcp, metadata, self.kept, self.open, self.come_back)
         async with (
             httpx2.AsyncClient(auth=login, trust_env=False, timeout=30) as http,
             Client(streamable_http_client(self.house.mcp, http_client=http)) as client,

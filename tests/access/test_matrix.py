@@ -5,7 +5,6 @@ What is behind the doors may refuse more, by its own rules; nothing may be enter
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,23 +14,20 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import app
 from gateway.access.keys import Keys
 from gateway.authorization_types import AccessGrant
-from gateway.entry import Entry, entry_of
+from gateway.entry import Entry
 from gateway.key_types import KeyKind
 from gateway.people_types import Person
 from gateway.secret import Secret
-from gateway.settings import load_settings
 from gateway.store.store import Store
 from gateway.surfaces.doors import Door, Entrance
 from gateway.surfaces.edge import Edge
 from gateway.types import Principal
-from gateway.web_app import team_app
+from tests.access.composed import URL, composed
 
 ADMIN = Principal("local", "ada")
 BEA, ELSEWHERE = Principal("https://login.example", "bea"), Principal("https://login.example", "bea", "acme")
-URL = "http://127.0.0.1:8787"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 PROGRAMS = {"member", "other tenant", "token", "other tenant's token"}
 """Whom a program's door lets in: by a key, and by a token of the gateway's own."""
@@ -102,21 +98,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    environ = {
-        "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('house')}/gateway.db",
-        "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
-        "ATP_GATEWAY_ACCESS_KEYS": "true",
-        "ATP_GATEWAY_ACCESS_BUILTIN": "true",
-        "ATP_GATEWAY_ACCESS_LOCAL_ACCOUNTS": "true",
-        "ATP_GATEWAY_ACCESS_ISSUER": "http://127.0.0.1:9",
-    }
-    gateway = app.build(load_settings(None, environ))
-    gateway.base_url = URL
-    async with app.listening(gateway):
-        accounts = await gateway.accounts.open()
-        entry = entry_of(gateway.settings.access, accounts, gateway.audit, URL, local=gateway.principal)
-        edge = team_app(gateway, accounts, entry, "127.0.0.1", 8787)
-        assert isinstance(edge, Edge)
+    folder = tmp_path_factory.mktemp("house")
+    async with composed(folder, keys="true", issuer="http://127.0.0.1:9") as (edge, accounts, entry):
         inside = edge._app
         credentials = {**await _keys(accounts.keys), **await _own(entry, accounts.store), "anonymous": {}}
         assert credentials.keys() == {*CALLERS}

@@ -6,7 +6,6 @@ are answered as if there were no such thing, or are not let in, and nothing chan
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,21 +17,16 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway import app
 from gateway.access.sign_in import SignIn
 from gateway.authorization_types import AccessGrant
 from gateway.deferred import Accounts
-from gateway.entry import entry_of
 from gateway.people_types import Person
 from gateway.secret import Secret
-from gateway.settings import load_settings
 from gateway.surfaces.browser.cookies import Cookies
 from gateway.surfaces.browser.form_guard import FormGuard
-from gateway.surfaces.edge import Edge
 from gateway.types import CredentialKind, Principal, Requirement
-from gateway.web_app import team_app
+from tests.access.composed import URL, composed
 
-URL = "http://127.0.0.1:8787"
 BEA = Principal("https://login.example", "bea")
 OTHERS = {
     "a colleague": Principal("https://login.example", "cal"),
@@ -98,19 +92,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    environ = {
-        "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('house')}/gateway.db",
-        "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
-        "ATP_GATEWAY_ACCESS_BUILTIN": "true",
-        "ATP_GATEWAY_ACCESS_LOCAL_ACCOUNTS": "true",
-    }
-    gateway = app.build(load_settings(None, environ))
-    gateway.base_url = URL
-    async with app.listening(gateway):
-        accounts = await gateway.accounts.open()
-        entry = entry_of(gateway.settings.access, accounts, gateway.audit, URL, local=gateway.principal)
-        edge = team_app(gateway, accounts, entry, "127.0.0.1", 8787)
-        assert isinstance(edge, Edge)
+    async with composed(tmp_path_factory.mktemp("house")) as (edge, accounts, entry):
         assert entry.sign_in
         starlette: Starlette = edge._app._rest  # type: ignore[attr-defined]
         pages = [each for each in starlette.routes if isinstance(each, Route) and not each.path.startswith("/api/")]

@@ -19,11 +19,12 @@ from mcp import Client
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
 
 from gateway.people_types import Person
 from tests.authorization.house import query_of
 from tests.authorization.served import Served, serving_team
+from tests.kept import Kept
 from tests.surfaces.authorization.site import decide, person
 
 CALLBACK = "http://localhost:41999/callback"
@@ -98,25 +99,12 @@ class Host:
     """An MCP host: the SDK's client, what it keeps, and the browser that it sends its person to."""
 
     served: Served
-    client: OAuthClientInformationFull | None = None
+    kept: Kept = field(default_factory=Kept)
     document: str | None = None
-    tokens: OAuthToken | None = None
     person: str = "alice"
     decision: str = "allow"
     opened: list[str] = field(default_factory=list)
     answer: dict[str, str] = field(default_factory=dict)
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
 
     async def _open(self, url: str) -> None:
         self.opened.append(url)
@@ -136,7 +124,7 @@ class Host:
         return OAuthClientProvider(
             url or self.served.mcp,
             metadata,
-            self,
+            self.kept,
             redirect_handler=self._open,
             callback_handler=self._called_back,
             client_metadata_url=self.document,
@@ -162,10 +150,10 @@ async def test_a_host_that_knows_nothing_registers_logs_in_and_calls(served: Ser
 
     assert await host.call(mode=mode) == "hello"
 
-    assert host.client
-    assert host.client.client_id.startswith("client_")
-    assert host.tokens
-    assert host.tokens.refresh_token
+    assert host.kept.client
+    assert host.kept.client.client_id.startswith("client_")
+    assert host.kept.tokens
+    assert host.kept.tokens.refresh_token
     assert len(host.opened) == 1
     assert f"resource={served.mcp.replace(':', '%3A').replace('/', '%2F')}" in host.opened[0]
 
@@ -177,8 +165,8 @@ async def test_a_host_whose_id_is_the_address_of_its_document_need_not_register(
 
     assert await host.call() == "hello"
 
-    assert host.client
-    assert host.client.client_id == host.document
+    assert host.kept.client
+    assert host.kept.client.client_id == host.document
     with anyio.fail_after(5):
         while not await recorded_for(served, host.document):
             await anyio.lowlevel.checkpoint()
@@ -199,26 +187,26 @@ async def test_a_host_that_the_operator_registered_proves_itself(served: Served,
         token_endpoint_auth_method=way,  # type: ignore[arg-type]
         issuer=served.url,
     )
-    host = Host(served, client=known)
+    host = Host(served, Kept(known))
 
     assert await host.call() == "hello"
 
-    assert host.client == known
+    assert host.kept.client == known
 
 
 async def test_a_host_refreshes_by_itself_and_asks_nobody(served: Served) -> None:
     host = Host(served)
     provider = host.provider()
     await host.call(provider)
-    first = host.tokens
+    first = host.kept.tokens
     provider.context.token_expiry_time = 1.0
 
     assert await host.call(provider) == "hello"
 
     assert first
-    assert host.tokens
-    assert host.tokens.access_token != first.access_token
-    assert host.tokens.refresh_token != first.refresh_token
+    assert host.kept.tokens
+    assert host.kept.tokens.access_token != first.access_token
+    assert host.kept.tokens.refresh_token != first.refresh_token
     assert len(host.opened) == 1
 
 
@@ -241,13 +229,13 @@ async def test_a_host_that_registered_for_less_asks_for_more_when_a_tool_needs_i
 
     assert await host.call(mode=mode, tools=["greet", "wipe"]) == "wiped"
 
-    assert host.client
-    assert host.client.scope == "tools offline_access"
+    assert host.kept.client
+    assert host.kept.client.scope == "tools offline_access"
     first, second = (query_of(url)["scope"].split() for url in host.opened)
     assert "tools:destructive" not in first
     assert {"tools", "tools:destructive"} <= {*second}
-    assert host.tokens
-    assert "tools:destructive" in str(host.tokens.scope)
+    assert host.kept.tokens
+    assert "tools:destructive" in str(host.kept.tokens.scope)
 
 
 async def test_a_person_who_says_no_is_not_asked_in_circles(served: Served) -> None:
@@ -259,21 +247,21 @@ async def test_a_person_who_says_no_is_not_asked_in_circles(served: Served) -> N
 
     assert len(host.opened) == 1
     assert host.answer["error"] == "access_denied"
-    assert host.tokens is None
+    assert host.kept.tokens is None
 
 
 async def test_a_token_whose_grant_was_ended_lets_nobody_in(served: Served) -> None:
     host = Host(served)
     await host.call()
-    assert host.tokens
-    assert host.client
+    assert host.kept.tokens
+    assert host.kept.client
 
     async with httpx2.AsyncClient(base_url=served.url, trust_env=False) as program:
-        form = {"token": host.tokens.refresh_token, "client_id": host.client.client_id}
-        if host.client.client_secret:
-            form["client_secret"] = host.client.client_secret
+        form = {"token": host.kept.tokens.refresh_token, "client_id": host.kept.client.client_id}
+        if host.kept.client.client_secret:
+            form["client_secret"] = host.kept.client.client_secret
         assert (await program.post("/revoke", data=form)).status_code == 200
-        bearer = {"authorization": f"Bearer {host.tokens.access_token}"}
+        bearer = {"authorization": f"Bearer {host.kept.tokens.access_token}"}
         answer = await program.post("/mcp", json={}, headers=bearer)
 
     assert answer.status_code == 401
@@ -289,11 +277,11 @@ async def test_a_person_who_was_disabled_is_cut_off_and_their_host_gets_no_fresh
     await served.store.people.put(dora)
     await served.store.people.disable((await served.store.people.list_all())[0], now)
 
-    assert host.tokens
-    assert host.client
+    assert host.kept.tokens
+    assert host.kept.client
     async with httpx2.AsyncClient(base_url=served.url, trust_env=False) as program:
-        form = {"grant_type": "refresh_token", "refresh_token": host.tokens.refresh_token or ""}
-        form |= {"client_id": host.client.client_id, "client_secret": host.client.client_secret or ""}
+        form = {"grant_type": "refresh_token", "refresh_token": host.kept.tokens.refresh_token or ""}
+        form |= {"client_id": host.kept.client.client_id, "client_secret": host.kept.client.client_secret or ""}
         answer = await program.post("/token", data=form)
 
     assert answer.json()["error"] == "invalid_grant"

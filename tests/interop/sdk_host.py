@@ -12,10 +12,11 @@ import httpx2
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 from mcp_types import Implementation
 
 from tests.interop.desk import Desk
+from tests.kept import Kept
 
 _ITSELF = Implementation(name="Desk Assistant", version="1")
 _BACK = b"<!doctype html><link rel=icon href=data:,><title>Back</title><h1>Back at the program</h1>"
@@ -26,14 +27,12 @@ class SdkHost:
 
     def __init__(self, url: str, desk: Desk, callback: str, answers: asyncio.Queue[dict[str, str]]) -> None:
         self.url = url
-        self.client: OAuthClientInformationFull | None = None
-        self.tokens: OAuthToken | None = None
         self._desk = desk
         self._answers = answers
         self._auth = OAuthClientProvider(
             url,
             OAuthClientMetadata(client_name=_ITSELF.name, redirect_uris=[callback]),  # type: ignore[list-item]
-            self,
+            Kept(),
             redirect_handler=self._show,
             callback_handler=self._called_back,
         )
@@ -46,18 +45,6 @@ class SdkHost:
             Client(streamable_http_client(self.url, http_client=http), mode=mode, client_info=_ITSELF) as client,
         ):
             yield client
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
 
     async def _show(self, url: str) -> None:
         self._desk.show(url)
