@@ -81,7 +81,7 @@ async def test_a_process_killed_while_it_writes_leaves_a_whole_database(
         while (found := await store.connections.find_by_id(ANNA, "c1")) is None or found.version < 5 + attempt:
             await anyio.lowlevel.checkpoint()
     writer.kill()
-    writer.wait()
+    writer.communicate()  # and nothing is left that could write
 
     found = await store.connections.find_by_id(ANNA, "c1")
     assert found is not None
