@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from starlette.types import Message, Scope, Send
 
-from gateway.surfaces.refusal import Refusal, media_type, wants_page
+from gateway.surfaces.refusal import Refusal, wants_page
 
 
 def content_security_policy(*form_targets: str) -> str:
@@ -99,12 +99,7 @@ class Answer:
     async def _refuse(self, prefix: str, refusal: Refusal) -> None:
         as_page = prefix == "http.response" and wants_page(self._headers)
         body = refusal.body(as_page=as_page, root=self._scope.get("root_path", ""))
-        headers = {
-            "content-type": media_type(as_page=as_page),
-            "content-length": str(len(body)),
-            "cache-control": "no-store",
-            **refusal.headers,
-        }
+        headers = refusal.headers_of(body, as_page=as_page)
         pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         await self.send({"type": f"{prefix}.start", "status": refusal.status, "headers": pairs})
         await self.send({"type": f"{prefix}.body", "body": body})

@@ -31,11 +31,19 @@ class Refusal:
         """The answer's body. `root` is the path under which the gateway is mounted."""
         return (self._page(html.escape(root)) if as_page else self._json()).encode()
 
+    def headers_of(self, body: bytes, *, as_page: bool) -> dict[str, str]:
+        return {
+            "content-type": "text/html; charset=utf-8" if as_page else "application/json",
+            "content-length": str(len(body)),
+            "cache-control": "no-store",
+            **self.headers,
+        }
+
     def answer(self, request: Request) -> Response:
-        """As a response, for a route that refuses by itself."""
+        """As a response, for a route that refuses by itself: the very one that the edge would give."""
         as_page = wants_page(request.headers)
         body = self.body(as_page=as_page, root=request.scope.get("root_path", ""))
-        return Response(body, self.status, self.headers, media_type(as_page=as_page))
+        return Response(body, self.status, self.headers_of(body, as_page=as_page))
 
     def _json(self) -> str:
         return json.dumps({"status": "error", "code": self.code, "message": self.text, "error": self.code})
@@ -71,10 +79,6 @@ class Refusal:
 def wants_page(headers: Mapping[str, str]) -> bool:
     """Whether a person looks at the answer: browsers name text/html first in every navigation."""
     return "text/html" in headers.get("accept", "")
-
-
-def media_type(*, as_page: bool) -> str:
-    return "text/html; charset=utf-8" if as_page else "application/json"
 
 
 BAD_HOST = Refusal(400, "bad_host", "Which address was that?", "A request carries exactly one Host header. Send one.")

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.surfaces.atp import shapes
@@ -25,6 +25,7 @@ from gateway.surfaces.atp.app import App
 from gateway.surfaces.atp.endpoint import json_answer
 from gateway.surfaces.atp.requests import json_object
 from gateway.surfaces.atp.tasks import Message, Tasks
+from gateway.surfaces.while_there import while_there
 from gateway.toolkit.context import NullChannel
 
 SILENCE = 15.0  # seconds, the longest between two signs of life
@@ -43,7 +44,7 @@ class Process:
     async def answer(self, app: App, request: Request) -> Response:
         message = await json_object(request)
         if "text/event-stream" not in request.headers.get("accept", ""):
-            return json_answer(await _while_there(request, self._tasks.answer(app, message)))
+            return json_answer(await while_there(request, self._tasks.answer(app, message)))
         if message.get("type") == "task_request":
             return _stream(self._events(app, message))
         return _stream(_once(await self._tasks.answer(app, message)))
@@ -88,24 +89,6 @@ class _Progress(NullChannel):
 
     async def next(self) -> shapes.Json | None:
         return await self._queue.get()
-
-
-async def _while_there(request: Request, work: Coroutine[Any, Any, shapes.Json]) -> shapes.Json:
-    """What the work gives. ClientDisconnect, and the work cancelled, when the client goes first."""
-    working, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
-    finally:
-        gone.cancel()
-        working.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _once(answer: shapes.Json) -> AsyncIterator[str]:
