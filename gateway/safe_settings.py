@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import metadata
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from gateway.access.presets import PRESETS
 from gateway.access.rules import read_rules
 from gateway.errors import SettingsError
+from gateway.outward.public_addresses import is_public
 from gateway.providers.addresses import check_url, is_loopback
 from gateway.secret import Secret
 from gateway.settings import AccessSettings, Server, Settings
@@ -61,6 +63,7 @@ def check(settings: Settings) -> None:
     """
     access, server = settings.access, settings.server
     _check_proxies(server)
+    _check_replica_url(server.replica_url)
     if not is_open(access):
         _check_alone(access, server)
         for sentence in settings.exposed:
@@ -138,6 +141,52 @@ def _check_proxies(server: Server) -> None:
                 f"[server] trusted_proxies: {each} is everybody, so anybody could say where they come from. Name the "
                 "addresses of your own proxies."
             )
+
+
+def _check_replica_url(url: str | None) -> None:
+    """What goes there is sealed. Plain http is for networks in which nobody else can make calls fail."""
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or re.search(r"\s", url):
+        raise SettingsError(
+            "[server] replica_url must be where the other gateways reach this one, such as http://10.0.0.3:8787."
+        )
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise SettingsError(
+            f"[server] replica_url is {url}: the other gateways call a path of their own there. Write it without a "
+            "path."
+        )
+    if not _is_one_place(host):
+        raise SettingsError(f"[server] replica_url is {url}, which is no address of one gateway. Name this one's own.")
+    if parts.scheme == "http" and not _is_private(host):
+        raise SettingsError(
+            f"[server] replica_url is {url}, without https, and leads over the open internet. Use an address of a "
+            "private network, or put a proxy with a certificate in front, and write https://."
+        )
+
+
+def _is_one_place(host: str) -> bool:
+    address = _address(host)
+    return address is None or not (address.is_unspecified or address.is_multicast)
+
+
+def _is_private(host: str) -> bool:
+    """An address that the internet does not route to; a name that is nobody's outside of its network."""
+    if _address(host) is None:
+        return "." not in host or host.endswith((".internal", ".local", ".localhost"))
+    return not is_public(host)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _check_issuer(access: AccessSettings, public_url: str) -> None:

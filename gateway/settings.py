@@ -44,6 +44,9 @@ class Server:
         tuple, "Addresses or networks of your own proxies: from them alone X-Forwarded-For tells who is calling."
     )
     public_url: str | None = setting(None, "The URL people and hosts reach the gateway at, when a proxy is in front.")
+    replica_url: str | None = setting(
+        None, "With several gateways on one database: the URL at which the others reach this one."
+    )
     device_flow: bool = setting(
         False, "Allow `connect --device`: a code for another device. A code can be passed on to deceive somebody."
     )

@@ -7,6 +7,7 @@ only; beside `gateway.app`, which uses it.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -47,12 +48,14 @@ from gateway.surfaces.web.web_pages import (
     Rooms,
     WebPages,
 )
+from gateway.toolkit.replica import Replica
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
     from gateway.authorization.server import AuthorizationServer
     from gateway.remote.registration import Registration
     from gateway.remote.remote_toolkits import RemoteToolkits
+    from gateway.remote.replicas import Replicas
     from gateway.surfaces.atp.keys import AppKeys
     from gateway.surfaces.mcp.http import HttpTransport
 
@@ -62,7 +65,7 @@ _ATP_PATHS = ("/api/v1/atp/llm-client/*", "/ws/v1/atp/llm-client/*", "/openapi.j
 
 def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port: int) -> ASGIApp:
     """Everything: MCP, the pages, health, and the ATP surface, for which keys may be made at any time."""
-    addresses = Addresses.of(gateway.base_url, host, port)
+    addresses = Addresses.of(gateway.base_url, host, port, gateway.settings.server.replica_url)
     mcp = gateway.mcp(accounts.vault.derive("request-state")).http(
         addresses.hosts, addresses.origins, entry.bearer, step_up=gateway.settings.access.step_up
     )
@@ -80,12 +83,14 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
         visitor=(*VISITOR_PATHS, *(SIGN_IN_PATHS if signs_in else ())),
         public=(*PUBLIC_PATHS, *_ATP_PATHS, *afar.paths, *own.public),
         open_to_all=(*(protected_resource.PATHS if resource else ()), *own.open_to_all),
+        replica=afar.replica_paths,
         sign_in=SIGN_IN if signs_in else None,
     )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with mcp.lifespan():
+            afar.open()
             yield
         await afar.close()
         await own.close()
@@ -253,12 +258,17 @@ def _is_own_machine(base_url: str, host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FromAfar:
-    """The ways in for toolkits from afar."""
+    """The ways in for toolkits from afar, and for other gateways that call those."""
 
     routes: Sequence[BaseRoute]
     paths: Sequence[str]
+    replica_paths: Sequence[str]
     registration: Registration
     toolkits: RemoteToolkits
+
+    def open(self) -> None:
+        if self.replica_paths:
+            self.toolkits.open()
 
     async def close(self) -> None:
         await self.registration.close()
@@ -276,7 +286,9 @@ def from_afar(gateway: Gateway, accounts: Accounts) -> FromAfar:
     from gateway.surfaces.atp.toolkit_socket import ToolkitSockets
 
     rows, keys = accounts.store.remote, ToolkitKeys(accounts.keys)
-    toolkits = RemoteToolkits(rows, gateway.registry)
+    url = gateway.settings.server.replica_url
+    own = Replica(secrets.token_hex(16), url) if url else None
+    toolkits = RemoteToolkits(rows, gateway.registry, replicas=_replicas(own, accounts) if own else None)
     review = gateway.settings.toolkits.review
     registration = Registration(
         rows,
@@ -289,7 +301,22 @@ def from_afar(gateway: Gateway, accounts: Accounts) -> FromAfar:
     routes = toolkit_routes(
         ToolkitRequests(keys, registration), ToolkitInbox(keys, toolkits), ToolkitSockets(keys, toolkits)
     )
-    return FromAfar(routes, TOOLKIT_PATHS, registration, toolkits)
+    if own is None:
+        return FromAfar(routes, TOOLKIT_PATHS, (), registration, toolkits)
+    from gateway.remote.holder import Holder
+    from gateway.remote.sealed_call import CallSeal
+    from gateway.surfaces.replica_call import REPLICA_PATHS, replica_routes
+
+    holder = Holder(CallSeal(accounts.vault.derive, own), toolkits.find, accounts.clock)
+    routes += replica_routes(holder.answer)
+    return FromAfar(routes, TOOLKIT_PATHS, REPLICA_PATHS, registration, toolkits)
+
+
+def _replicas(own: Replica, accounts: Accounts) -> Replicas:
+    from gateway.remote.elsewhere import Elsewhere
+    from gateway.remote.replicas import Replicas
+
+    return Replicas(accounts.store.replicas, own, Elsewhere(accounts.vault.derive, accounts.clock), accounts.clock)
 
 
 def _app_keys(gateway: Gateway, accounts: Accounts) -> AppKeys:

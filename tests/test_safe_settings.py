@@ -46,6 +46,17 @@ def settings(tmp_path, text):
         ('[server]\npublic_url = "https://[gateway"\n[access]\nkeys = true', "write it in full"),
         ('[server]\npublic_url = "https://example.com/gateway"\n[access]\nkeys = true', "without a path"),
         ('[server]\npublic_url = "https://example.com/?x=1"\n[access]\nkeys = true', "without a path"),
+        ('[server]\nreplica_url = "10.0.0.3:8787"', "such as http://10.0.0.3:8787"),
+        ('[server]\nreplica_url = "ftp://10.0.0.3"', "such as http://10.0.0.3:8787"),
+        ('[server]\nreplica_url = "http://10.0.0.3:port"', "such as http://10.0.0.3:8787"),
+        ('[server]\nreplica_url = "http://u:p@10.0.0.3"', "such as http://10.0.0.3:8787"),
+        ('[server]\nreplica_url = "http://10.0.0.3:8787/gateway"', "without a path"),
+        ('[server]\nreplica_url = "http://10.0.0.3:8787/?x=1"', "without a path"),
+        ('[server]\nreplica_url = "http://0.0.0.0:8787"', "no address of one gateway"),
+        ('[server]\nreplica_url = "http://[::]:8787"', "no address of one gateway"),
+        ('[server]\nreplica_url = "http://203.0.114.7:8787"', "over the open internet"),
+        ('[server]\nreplica_url = "http://[2600::1]:8787"', "over the open internet"),
+        ('[server]\nreplica_url = "http://gateway-1.example.com"', "over the open internet"),
         ("[access]\nstep_up = true", "lets nobody in"),
         ('[access]\npreset = "okta"', "lets nobody in"),
         ('[access]\nkeys = true\naudience = "x"', "names no issuer"),
@@ -195,3 +206,20 @@ def test_on_ones_own_laptop_it_is_a_warning(tmp_path, caplog):
 
 def test_what_a_container_engine_mounts_is_its_business(tmp_path):
     assert exposed([Path("/run/secrets/vault-key"), tmp_path / "not there"]) == ()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8787",
+        "http://10.0.0.3:8787/",
+        "http://100.64.0.3:8787",
+        "http://[fd00::3]:8787",
+        "http://gateway-1:8787",
+        "http://gateway-1.internal:8787",
+        "http://gateway-0.gateway.default.svc.cluster.local:8787",
+        "https://gateway-1.example.com",
+    ],
+)
+def test_a_replica_is_reached_in_a_private_network_or_over_https(tmp_path: Path, url: str) -> None:
+    check(settings(tmp_path, f'[server]\nreplica_url = "{url}"'))

@@ -1,13 +1,15 @@
 """One toolkit from afar: its workers, and its tools, which are in the registry while somebody is there to run them.
 
-Somebody is there while a worker is, and for a moment afterwards, in which one that lost its connection comes back. What
-changes in the registry, hosts are told (`list_changed`).
+Somebody is there while a worker is, and for a moment afterwards, in which one that lost its connection comes back; and
+while another gateway of the same database says so of itself. A call goes to a worker here if there is one, else to
+another gateway (`elsewhere`). What changes in the registry, hosts are told (`list_changed`).
 
 A toolkit gets a provider's tokens only if its key was granted that provider. Its workers may show different keys. So a
 call is refused, before any token is looked up, unless the key of every worker that is there was granted the provider;
 and whoever sends a request asks once more (`not_granted`), for a worker may have come in between.
 
-Below: `remote_run`, `pinning`, `gateway.toolkit`. Above: `remote_toolkits`, and the ways in (`inbox`, the surface).
+Below: `remote_run`, `elsewhere`, `pinning`, `gateway.toolkit`. Above: `remote_toolkits`, and the ways in (`inbox`, the
+surface).
 """
 
 from __future__ import annotations
@@ -15,16 +17,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
-from gateway.errors import GatewayError, NotAllowedError, RegistrationError
+from gateway.errors import GatewayError, NotAllowedError, RegistrationError, ToolkitUnreachableError
 from gateway.key_types import ApiKey
 from gateway.remote.definition import Definition
+from gateway.remote.elsewhere import Elsewhere, Wanted
 from gateway.remote.pinning import served
 from gateway.remote.remote_run import RemoteRun
 from gateway.toolkit.check import argument_check, result_check
 from gateway.toolkit.registry import Registry
 from gateway.toolkit.remote_tool import RemoteTool
+from gateway.toolkit.replica import Held, Holding, Replica
 from gateway.toolkit.tool import Tool, accept, unhindered
+from gateway.toolkit.tool_request import ToolRequest
 from gateway.toolkit.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -34,9 +40,21 @@ PATIENCE = 6.0  # seconds that a call waits while no worker is there: the publis
 
 
 class RemoteToolkit:
-    """The toolkit `name` of `tenant`. `ignored` counts answers that were nobody's, too late, or said twice."""
+    """The toolkit `name` of `tenant`. `ignored` counts answers that were nobody's, too late, or said twice.
 
-    def __init__(self, tenant: str, name: str, registry: Registry, *, patience: float = PATIENCE) -> None:
+    `elsewhere` leads to other gateways, None where there are none; `moved` is called when what is `held` here changes.
+    """
+
+    def __init__(
+        self,
+        tenant: str,
+        name: str,
+        registry: Registry,
+        *,
+        patience: float = PATIENCE,
+        elsewhere: Elsewhere | None = None,
+        moved: Callable[[], None] | None = None,
+    ) -> None:
         self.tenant = tenant
         self.name = name
         self.workers = Workers(name, waiting=WAITING, patience=patience)
@@ -44,6 +62,11 @@ class RemoteToolkit:
         self._registry = registry
         self._made: dict[str, tuple[RemoteTool, Tool | None]] = {}
         self._shown: dict[str, Tool] = {}
+        self._elsewhere = elsewhere
+        self._moved = moved
+        self._held: frozenset[Held] = frozenset()
+        self._holders: Sequence[Replica] = ()
+        self._keys_elsewhere: Sequence[ApiKey] = ()
         self._keys: dict[Hashable, ApiKey] = {}
         self._last_key: ApiKey | None = None
         self._until = 0.0
@@ -67,9 +90,32 @@ class RemoteToolkit:
     def show_key(self, worker: Hashable, key: ApiKey) -> None:
         """A worker is there with this key, as the key is now."""
         self._keys[worker] = self._last_key = key
+        self._tell_others()
 
     def drop_key(self, worker: Hashable) -> None:
         self._keys.pop(worker, None)
+        self._tell_others()
+
+    def held(self) -> frozenset[Held]:
+        """What this gateway says to the others of the workers that are here, or were a moment ago."""
+        keys = (self._keys.values() or ([self._last_key] if self._last_key else [])) if self._is_here() else ()
+        return frozenset(Held(self.tenant, self.name, key.id) for key in keys)
+
+    def know_elsewhere(self, holdings: Sequence[Holding]) -> None:
+        """Which other gateways have workers of it now."""
+        holders = tuple(dict.fromkeys(holding.replica for holding in holdings))
+        self._keys_elsewhere = tuple(holding.key for holding in holdings)
+        if holders != self._holders:
+            self._holders = holders
+            self._show()
+
+    async def call_here(self, request: ToolRequest, seconds: float, *, waits: bool) -> Any:
+        """As another gateway asks for it: by a worker that is here, or `waits` for one that may come back."""
+        if not (self.workers.present or waits) or not self._is_made_so(request):
+            raise ToolkitUnreachableError(
+                f"{self.name} has no worker for it that runs. {request.tool} was not called: try again in a moment."
+            )
+        return await self.workers.call(request, seconds)
 
     def linger(self, seconds: float) -> None:
         """Keep the tools in the registry for so long, whoever leaves."""
@@ -93,9 +139,29 @@ class RemoteToolkit:
         if self._fading is not None:
             self._fading.cancel()
 
+    async def _call(self, request: ToolRequest, seconds: float) -> Any:
+        if self._elsewhere is None or self.workers.present or not self._holders:
+            return await self.workers.call(request, seconds)
+        return await self._elsewhere.call(Wanted(self.tenant, self.name, request), self._holders, seconds)
+
+    def _is_made_so(self, request: ToolRequest) -> bool:
+        """Whether it is known here that the tool takes such a credential: what is pinned may be news to one of us."""
+        _, tool = self._made.get(request.tool, (None, None))
+        need = tool and tool.requirement
+        return tool is not None and (request.credential and request.credential.provider) == (need and need.provider)
+
+    def _is_here(self) -> bool:
+        return self.workers.present or asyncio.get_running_loop().time() < self._until
+
     def _show(self) -> None:
-        here = self.workers.present or asyncio.get_running_loop().time() < self._until
-        self._put([tool for _, tool in self._made.values() if tool is not None] if here else [])
+        there = self._is_here() or self._holders
+        self._put([tool for _, tool in self._made.values() if tool is not None] if there else [])
+        self._tell_others()
+
+    def _tell_others(self) -> None:
+        if self._moved is not None and (held := self.held()) != self._held:
+            self._held = held
+            self._moved()
 
     def _put(self, tools: list[Tool]) -> None:
         wanted = {tool.name: tool for tool in tools if self._is_free(tool.name)}
@@ -130,7 +196,7 @@ class RemoteToolkit:
             toolkit=self.name,
             description=definition.description,
             input_schema=definition.input_schema,
-            run=RemoteRun(self.workers, tool.name, definition.timeout),
+            run=RemoteRun(self._call, tool.name, definition.timeout),
             check=argument_check(definition.input_schema),
             requirement=definition.requirement,
             output_schema=output,
@@ -148,7 +214,7 @@ class RemoteToolkit:
             return unhindered
 
         def not_granted() -> NotAllowedError | None:
-            keys = list(self._keys.values()) or ([self._last_key] if self._last_key else [])
+            keys = [*self._keys.values(), *self._keys_elsewhere] or ([self._last_key] if self._last_key else [])
             return next((no for key in keys if (no := self.not_granted(key, need.provider))), None)
 
         return not_granted

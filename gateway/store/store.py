@@ -25,6 +25,7 @@ from gateway.store.lease_rows import LeaseRows
 from gateway.store.mark_rows import MarkRows
 from gateway.store.person_rows import PersonRows
 from gateway.store.remote_rows import RemoteRows
+from gateway.store.replica_rows import ReplicaRows
 from gateway.store.revocation_rows import RevocationRows
 from gateway.store.roster_rows import RosterRows
 from gateway.store.schema import bring_up_to_date, refuse_an_old_one
@@ -53,6 +54,7 @@ class Store:
         self.revocations = RevocationRows(engines, self.audit)
         self.keys = ApiKeyRows(engines, self.audit)
         self.remote = RemoteRows(engines, self.audit)
+        self.replicas = ReplicaRows(engines)
         self.clients = ClientRows(engines, self.audit)
         self.roster = RosterRows(engines, self.audit)
         self.grants = GrantRows(engines, self.audit)

@@ -188,6 +188,29 @@ class RemoteToolRow(SQLModel, table=True):
     removed_at: datetime | None = Field(sa_type=UtcTime)
 
 
+class ReplicaRow(SQLModel, table=True):
+    """One of several gateways with this database, which holds workers of toolkits from afar."""
+
+    __tablename__ = "replicas"
+    metadata = METADATA
+
+    id: str = Field(sa_type=Text, primary_key=True)
+    url: str = Field(sa_type=Text)
+    heard_at: datetime = Field(sa_type=UtcTime)
+
+
+class ToolkitHolderRow(SQLModel, table=True):
+    """Such a gateway has workers of this toolkit that came with this key."""
+
+    __tablename__ = "toolkit_holders"
+    metadata = METADATA
+
+    tenant: str = Field(sa_type=Text, primary_key=True)
+    toolkit: str = Field(sa_type=Text, primary_key=True)
+    replica: str = Field(sa_type=Text, primary_key=True)
+    key_id: str = Field(sa_type=Text, primary_key=True)
+
+
 class FlowRow(PersonalRow, table=True):
     __tablename__ = "flows"
     __table_args__ = (
@@ -319,6 +342,8 @@ DATA_KEYS: Table = METADATA.tables["data_keys"]
 API_KEYS: Table = METADATA.tables["api_keys"]
 REMOTE_TOOLKITS: Table = METADATA.tables["remote_toolkits"]
 REMOTE_TOOLS: Table = METADATA.tables["remote_tools"]
+REPLICAS: Table = METADATA.tables["replicas"]
+TOOLKIT_HOLDERS: Table = METADATA.tables["toolkit_holders"]
 WEBHOOKS: Table = METADATA.tables["webhooks"]
 WEBHOOK_DELIVERIES: Table = METADATA.tables["webhook_deliveries"]
 

@@ -22,13 +22,17 @@ _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """`hosts` as the Host header spells them, `origins` as the Origin header does; both lower-case."""
+    """`hosts` as the Host header spells them, `origins` as the Origin header does; both lower-case.
+
+    `replica_hosts` are what other gateways of the same database call this one, and nobody else does.
+    """
 
     hosts: frozenset[str]
     origins: frozenset[str]
+    replica_hosts: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, public_url: str, bind_host: str, port: int) -> Addresses:
+    def of(cls, public_url: str, bind_host: str, port: int, replica_url: str | None = None) -> Addresses:
         """What is allowed for a gateway known as `public_url` that listens on `bind_host`:`port`."""
         scheme, name, public_port = _parts(public_url)
         hosts = _spellings(scheme, name, public_port)
@@ -39,7 +43,8 @@ class Addresses:
             origins |= {f"http://{_spelled('http', loopback, port)}" for loopback in _LOOPBACK_NAMES}
         elif not _is_every_address(bind_host):
             hosts |= _spellings("http", _bracketed(bind_host), port)
-        return cls(frozenset(hosts), frozenset(origins))
+        by_replicas = _spellings(*_parts(replica_url)) if replica_url else ()
+        return cls(frozenset(hosts), frozenset(origins), frozenset(by_replicas))
 
 
 def _parts(url: str) -> tuple[str, str, int]:

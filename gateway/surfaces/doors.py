@@ -22,6 +22,9 @@ class Entrance(StrEnum):
 
     Everybody may enter both by a public and by an open door; by an open one, pages of other sites too. What is behind
     an open door takes no cookie into account and says nothing about a person who did not prove who they are.
+
+    By a replica's door comes another gateway of the same database, at the address that only those use. No key, cookie
+    or token opens it: the route takes what such a gateway has sealed, and says to everybody else that it is not there.
     """
 
     PROGRAM = "program"
@@ -29,6 +32,7 @@ class Entrance(StrEnum):
     VISITOR = "visitor"
     PUBLIC = "public"
     OPEN = "open"
+    REPLICA = "replica"
 
 
 class Door(NamedTuple):
@@ -47,6 +51,7 @@ class Doors:
         visitor: Iterable[str] = (),
         public: Iterable[str] = (),
         open_to_all: Iterable[str] = (),
+        replica: Iterable[str] = (),
         sign_in: str | None = None,
     ) -> None:
         self.sign_in = sign_in
@@ -56,6 +61,7 @@ class Doors:
         listed += [Door(path, Entrance.VISITOR) for path in visitor]
         listed += [Door(path, Entrance.PUBLIC) for path in public]
         listed += [Door(path, Entrance.OPEN) for path in open_to_all]
+        listed += [Door(path, Entrance.REPLICA) for path in replica]
         for door in listed:
             _check(door, listed)
         self._exact = {door.path: door for door in listed if not door.path.endswith("/*")}

@@ -152,13 +152,16 @@ class Edge:
         host = headers.get("host")
         if not host or "," in host:
             return BAD_HOST
-        if host.lower() not in self._addresses.hosts:
+        among_replicas = (
+            door is not None and door.entrance is Entrance.REPLICA and host.lower() in self._addresses.replica_hosts
+        )
+        if host.lower() not in self._addresses.hosts and not among_replicas:
             return WRONG_HOST
         origin = headers.get("origin")
         is_open = door is not None and door.entrance is Entrance.OPEN
         if origin is not None and not is_open and not self._is_ours(origin.lower(), host.lower()):
             return WRONG_ORIGIN
-        if door is None:
+        if door is None or (door.entrance is Entrance.REPLICA and not among_replicas):
             return NOT_FOUND
         if int(headers.get("content-length", "0")) > self._body_limit:  # the HTTP parser has seen that it is a number
             return TOO_LARGE
@@ -170,7 +173,7 @@ class Edge:
 
     async def _authenticate(self, scope: Scope, headers: Headers, door: Door | None) -> Refusal | None:
         """Put the Access on the request. Only an authenticator that gives one lets somebody in."""
-        if door is None or door.entrance in (Entrance.PUBLIC, Entrance.OPEN):
+        if door is None or door.entrance in (Entrance.PUBLIC, Entrance.OPEN, Entrance.REPLICA):
             return None
         by_program = door.entrance is Entrance.PROGRAM
         if by_program and _TOKEN_IN_QUERY.search(scope.get("query_string", b"")):

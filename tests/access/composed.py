@@ -17,6 +17,8 @@ from gateway.surfaces.edge import Edge
 from gateway.web_app import team_app
 
 URL = "http://127.0.0.1:8787"
+REPLICA_URL = "http://10.0.0.3:8787"
+"""Where other gateways of its database reach it."""
 
 
 class Composed(NamedTuple):
@@ -31,6 +33,7 @@ async def composed(folder: Path, **access: str) -> AsyncIterator[Composed]:
     opened = {"builtin": "true", "local_accounts": "true"} | access
     environ = {
         "ATP_GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
+        "ATP_GATEWAY_SERVER_REPLICA_URL": REPLICA_URL,
         "ATP_GATEWAY_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         **{f"ATP_GATEWAY_ACCESS_{name.upper()}": value for name, value in opened.items()},
     }

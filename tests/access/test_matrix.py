@@ -24,7 +24,7 @@ from gateway.store.store import Store
 from gateway.surfaces.doors import Door, Entrance
 from gateway.surfaces.edge import Edge
 from gateway.types import Principal
-from tests.access.composed import URL, composed
+from tests.access.composed import REPLICA_URL, URL, composed
 
 ADMIN = Principal("local", "ada")
 BEA, ELSEWHERE = Principal("https://login.example", "bea"), Principal("https://login.example", "bea", "acme")
@@ -82,6 +82,10 @@ BY_THEIR_OWN_KEYS = {
     "/ws/v1/atp/toolkit-client/*",
 }
 """The ATP surface: its protocol puts the key into the path, so it looks at it itself."""
+
+
+BETWEEN_GATEWAYS = {"/internal/v1/call"}
+"""Entered by nobody but other gateways of the same database, at an address of their own."""
 
 
 class House(NamedTuple):
@@ -183,8 +187,16 @@ def _may_enter(door: Door, caller: str) -> bool:
             return caller in PROGRAMS
         case Entrance.BROWSER:
             return caller in BROWSERS
+        case Entrance.REPLICA:
+            return False
         case _:
             return True
+
+
+def _status_of_no(door: Door, caller: str) -> int:
+    if door.entrance is Entrance.REPLICA:
+        return 404
+    return 403 if _falls_short(door, caller) else 401
 
 
 def _falls_short(door: Door, caller: str) -> bool:
@@ -202,7 +214,7 @@ async def test_nobody_gets_through_a_door_that_is_not_theirs(house: House) -> No
                     house.entered.clear()
                     answer = await client.request(method, path, headers=house.credentials[caller])
                     may = _may_enter(door, caller)
-                    refused = answer.status_code == (403 if _falls_short(door, caller) else 401)
+                    refused = answer.status_code == _status_of_no(door, caller)
                     if (house.entered == [path]) is not may or (not may and not refused):
                         wrong.append((method, door.path, caller, answer.status_code))
     assert wrong == []
@@ -230,6 +242,39 @@ async def test_what_looks_at_keys_itself_opens_to_none_that_are_for_something_el
                         answer = await client.request(method, path, headers=house.credentials[caller], json={})
                         if not 400 <= answer.status_code < 500:
                             opened.append((method, door, caller, answer.status_code))
+    house.edge._app = watched
+    assert opened == []
+
+
+async def test_what_is_between_gateways_is_so_on_purpose(house: House) -> None:
+    assert {door.path for door in house.edge._doors if door.entrance is Entrance.REPLICA} == BETWEEN_GATEWAYS
+
+
+async def test_other_gateways_come_by_their_own_address_and_to_nothing_else(house: House) -> None:
+    async with httpx2.AsyncClient(base_url=REPLICA_URL, transport=httpx2.ASGITransport(house.edge)) as client:
+        for door in house.edge._doors:
+            path = door.path.replace("/*", "/x")
+            house.entered.clear()
+            answer = await client.post(path, headers=house.credentials["member"])
+            is_theirs = door.path in BETWEEN_GATEWAYS
+            assert (house.entered == [path], answer.status_code == 421) == (is_theirs, not is_theirs), path
+
+
+async def test_no_credential_opens_what_is_between_gateways(house: House) -> None:
+    """To whoever has not sealed what they send it looks like a path that does not exist, by whatever method."""
+    watched, house.edge._app = house.edge._app, house.inside
+    opened: list[tuple[str, str, str, int]] = []
+    for url in (URL, REPLICA_URL):
+        async with httpx2.AsyncClient(base_url=url, transport=httpx2.ASGITransport(house.edge)) as client:
+            for path in BETWEEN_GATEWAYS:
+                for caller in CALLERS:
+                    for method in METHODS:
+                        answer = await client.request(
+                            method, path, headers=house.credentials[caller], content=b"\x01" * 99
+                        )
+                        nothing = await client.request(method, "/nowhere", headers={"host": URL.partition("//")[2]})
+                        if (answer.status_code, answer.content) != (404, nothing.content):
+                            opened.append((method, url, caller, answer.status_code))
     house.edge._app = watched
     assert opened == []
 

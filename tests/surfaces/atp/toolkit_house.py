@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import secrets
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,11 +21,15 @@ from gateway.access.key_rules import Rights
 from gateway.access.keys import Keys
 from gateway.access.policy import OnePersonPolicy
 from gateway.audit import AuditLog
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.executor import Executor
 from gateway.key_types import ApiKey, KeyKind
+from gateway.remote.elsewhere import Elsewhere
+from gateway.remote.holder import Holder
 from gateway.remote.registration import Registration
 from gateway.remote.remote_toolkits import RemoteToolkits
+from gateway.remote.replicas import Replicas
+from gateway.remote.sealed_call import CallSeal, Derive
 from gateway.store.store import Store
 from gateway.surfaces.addresses import Addresses
 from gateway.surfaces.application import application
@@ -36,10 +41,12 @@ from gateway.surfaces.atp.toolkit_routes import TOOLKIT_PATHS, toolkit_routes
 from gateway.surfaces.atp.toolkit_socket import Times, ToolkitSockets
 from gateway.surfaces.doors import Doors
 from gateway.surfaces.edge import Edge
+from gateway.surfaces.replica_call import REPLICA_PATHS, replica_routes
 from gateway.testing.serving import listen, serving
 from gateway.toolkit.context import NullChannel
 from gateway.toolkit.registry import Registry
-from gateway.types import Call, Client, Credential, Done, Principal
+from gateway.toolkit.replica import Replica
+from gateway.types import AuditEvent, Call, Client, Credential, Done, Principal
 
 ADA = Principal("local", "ada")
 PLAIN = {"params": ["q"], "required_params": [], "description": "Finds.", "source_code": "def find(): ..."}
@@ -61,18 +68,30 @@ class Grants:
 
 
 class House:
-    """Made by `house`."""
+    """Made by `house`. `recorded` is what was put on record."""
 
-    def __init__(self, store: Store, *, times: Times, pace: Pace, polls: dict[str, float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        times: Times,
+        pace: Pace,
+        polls: dict[str, float],
+        replicas: Replicas | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.recorded: list[AuditEvent] = []
+
         async def write(batch: Any) -> None:
-            return None
+            self.recorded += batch
 
-        audit, clock = AuditLog(write, SystemClock()), SystemClock()
+        clock = clock or SystemClock()
+        audit = AuditLog(write, clock)
         self.audit = audit
         self.grants = Grants()
         self.registry = Registry()
         self.keys = Keys(store.keys, audit, clock, timer=_no_time)
-        self.toolkits = RemoteToolkits(store.remote, self.registry, look_seconds=0.05, patience=0.2)
+        self.toolkits = RemoteToolkits(store.remote, self.registry, replicas=replicas, look_seconds=0.05, patience=0.2)
         self.registration = Registration(
             store.remote, self.toolkits, self.registry, audit=audit, clock=clock, quiet_seconds=0.05
         )
@@ -84,6 +103,7 @@ class House:
         )
         self.executor = Executor(self.registry, OnePersonPolicy(), self.grants, audit)
         self.base_url = ""
+        self.own: Replica | None = None
 
     async def key(self, name: str = "crm", kind: KeyKind = KeyKind.TOOLKIT, **rights: Any) -> tuple[ApiKey, str]:
         key, text = await self.keys.create(kind, name, by=ADA, rights=Rights(**rights))
@@ -149,19 +169,30 @@ async def house(
     *,
     times: Times | None = None,
     pace: Pace | None = None,
+    derive: Derive | None = None,
+    clock: Clock | None = None,
     **polls: float,
 ) -> AsyncIterator[House]:
-    usual = Times(key=0.05, ping=60, pong=60, stuck=60, grace=0.05)
-    made = House(
-        store,
-        times=times or usual,
-        pace=pace or Pace(1000, 1000, refused_seconds=0.01),
-        polls={"held_seconds": 5.0, "key_seconds": 0.05} | polls,
-    )
+    """With `derive`, keys for a purpose, it is one of several gateways."""
     with listen() as free:
         port = free.getsockname()[1]
-    addresses = Addresses.of(f"http://127.0.0.1:{port}", "127.0.0.1", port)
-    edge = Edge(application(made.routes), OnePerson(ADA), Doors(public=TOOLKIT_PATHS), addresses)
+    url, clock = f"http://127.0.0.1:{port}", clock or SystemClock()
+    own = Replica(secrets.token_hex(16), url)
+    made = House(
+        store,
+        times=times or Times(key=0.05, ping=60, pong=60, stuck=60, grace=0.05),
+        pace=pace or Pace(1000, 1000, refused_seconds=0.01),
+        polls={"held_seconds": 5.0, "key_seconds": 0.05} | polls,
+        replicas=Replicas(store.replicas, own, Elsewhere(derive, clock), clock) if derive else None,
+        clock=clock,
+    )
+    if derive is not None:
+        made.own = own
+        made.routes += replica_routes(Holder(CallSeal(derive, own), made.toolkits.find, clock).answer)
+        made.toolkits.open()
+    addresses = Addresses.of(url, "127.0.0.1", port, url)
+    doors = Doors(public=TOOLKIT_PATHS, replica=REPLICA_PATHS)
+    edge = Edge(application(made.routes), OnePerson(ADA), doors, addresses)
     try:
         async with serving(edge, port=port) as made.base_url:
             yield made
