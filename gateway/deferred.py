@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_CHOICE = "the accounts could not be looked up for a list of tools: %s"
 _SKEW_WORTH_SAYING = timedelta(seconds=30)
 _ROOMS = (
     "gateway.store.store",
@@ -160,12 +161,17 @@ class DeferredAccounts:
     async def offered(self, principal: Principal) -> Mapping[Need, tuple[str, ...]]:
         """Where the person can choose an account. None of it until the rooms are open, which this sees to.
 
-        A list of tools does not wait for a database; hosts are told when the person turns out to have a choice.
+        A list of tools does not wait for a database; hosts are told when the person turns out to have a choice. Nor
+        is there no list where the database does not answer: tools that need no account are still of use.
         """
         if self._opened is None:
             self._open_soon(principal)
             return {}
-        return await self._opened.choice.offered(principal)
+        try:
+            return await self._opened.choice.offered(principal)
+        except GatewayError as error:
+            log.warning(_NO_CHOICE, error)
+            return {}
 
     def subscribe(self, changed: Callable[[Principal], None]) -> None:
         """Have `changed` called whenever the accounts that a person was offered are no longer those."""
@@ -180,7 +186,7 @@ class DeferredAccounts:
                 opened = await self.open()
                 offered = await opened.choice.offered(principal)
             except GatewayError as error:  # whoever needs an account will be told
-                log.warning("the accounts could not be looked up for a list of tools: %s", error)
+                log.warning(_NO_CHOICE, error)
                 return
             finally:
                 self._looked_up.pop(principal, None)

@@ -188,7 +188,7 @@ def _page_routes(
 
     async def is_ready() -> bool:
         await accounts.store.marks.find("ready")
-        return True
+        return not gateway.audit.is_stuck
 
     return [*pages.routes(), *Health(is_ready, instance_of(gateway.settings, accounts)).routes()]
 

@@ -14,12 +14,14 @@ goes from test to test, as long as each leaves it as it was.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import importlib.util
 import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -87,14 +89,27 @@ class PostgresServer:
         self.account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 
     def start(self) -> None:
-        """Start the server, unless another worker of this run has."""
+        """Start the server, unless another worker of this run has. After a `kill` it finds what there was."""
         with self._alone():
             if (self.data / "postmaster.pid").exists():
                 return
             os.chown(self.home, self.account.pw_uid, self.account.pw_gid)
             initdb = ("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
-            self._run(*initdb, "--no-sync")
+            if not self.data.exists():
+                self._run(*initdb, "--no-sync")
             self._run("pg_ctl", "-w", "-D", str(self.data), "-l", f"{self.home}/log", "-o", self._settings(), "start")
+
+    def signal(self, number: signal.Signals) -> None:
+        """To all of its processes."""
+        chief = int((self.data / "postmaster.pid").read_text().split()[0])
+        for pid in (chief, *map(int, Path(f"/proc/{chief}/task/{chief}/children").read_text().split())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def kill(self) -> None:
+        """As if the machine had lost its power: all at once. `start` brings it back."""
+        self.signal(signal.SIGKILL)
+        (self.data / "postmaster.pid").unlink()
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self.home}"

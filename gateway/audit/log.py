@@ -95,6 +95,11 @@ class AuditLog:
         """How many events are not stored yet."""
         return len(self._noted) + len(self._awaited)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what has to be on record before anything else is done cannot be put there, for all that is known."""
+        return self.strict and self._fails
+
     def event(self, principal: Principal, action: str, outcome: str, **more: str | float | None) -> AuditEvent:
         """A fact as of now, for whoever stores it with what it is about. `more` are AuditEvent's optional fields."""
         return AuditEvent(secrets.token_hex(16), self._clock.now(), principal, action, outcome, **more)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ another process has written (https://www.sqlite.org/lang_transaction.html). The 
 queue of this process's writers.
 
 Not here: PostgreSQL's settings (`gateway.store.postgres`), what is stored (`gateway.store.tables`). Below:
-`gateway.store.lanes`. Above: the `*_rows` modules, `gateway.store.schema`.
+`gateway.store.lanes`, `gateway.store.patience`. Above: the `*_rows` modules, `gateway.store.schema`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from gateway.errors import SettingsError, StoreUnavailableError
+from gateway.errors import SettingsError
 from gateway.store.lanes import Answer, Lane, ThreadLane
+from gateway.store.patience import Patience, Withdrawable, unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -64,6 +65,8 @@ _PRAGMAS = (
 _READERS = 4
 _PATIENCE = 5
 """Seconds that a writer waits for another process."""
+_LAST_SECONDS = 5.0
+"""What statements have to end in, when the database is closed."""
 _OLDEST_SQLITE = (3, 35)  # RETURNING
 _NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
 """Write-ahead logging needs memory that all processes share: https://www.sqlite.org/wal.html."""
@@ -73,7 +76,8 @@ class Engines:
     """One database. `reading` runs single statements, `writing` transactions. `migrate` blocks, for a thread.
 
     What was begun is finished: a caller who is cancelled leaves at once, the statement goes on without them. A driver
-    that is interrupted loses its connection, and nobody learns whether the commit went through.
+    that is interrupted loses its connection, and nobody learns whether the commit went through. Nobody waits long for a
+    database that says nothing (`gateway.store.patience`).
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Engines:
         """What a function over a transaction comes to, which waits so many seconds for locks."""
         self.insert = insert
         self._running: set[asyncio.Task[Any]] = set()
+        self._to_read, self._to_write = Patience(), Patience()
 
     async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
         return await self.ask(lambda connection: connection.execute(statement, parameters).mappings().all())
@@ -103,12 +108,12 @@ class Engines:
 
     async def together(self, work: Callable[[Connection], Answer]) -> Answer:
         """What several statements in one transaction come to. An exception takes everything back."""
-        return await self._finished(self.writing.run(work))
+        return await self._changed(self.writing, work)
 
     async def at_once(self, statement: Callable[[Connection], Answer]) -> Answer:
         """As `together`, for what is one statement: PostgreSQL needs no BEGIN and COMMIT round that."""
         far = self.writing.engine.dialect.name == "postgresql"
-        return await self._finished((self.reading if far else self.writing).run(statement))
+        return await self._changed(self.reading if far else self.writing, statement)
 
     async def in_turn(self, turn: str | None, work: Callable[[Connection], Answer]) -> Answer:
         """As `together`. Of those that name the same turn, one runs at a time; on SQLite that holds for all writers."""
@@ -122,7 +127,8 @@ class Engines:
 
     async def ask(self, question: Callable[[Connection], Answer]) -> Answer:
         """What a function finds out from a connection that it reads with."""
-        return await self._finished(self.reading.run(question))
+        asked = Withdrawable(question)
+        return await self._to_read.answer(self._begin(self.reading.run(asked)), lambda: asked.withdraw() or True)
 
     async def now(self) -> datetime | None:
         """What time the database says it is; None where it has no clock of its own but this machine's."""
@@ -132,16 +138,23 @@ class Engines:
         return found
 
     async def dispose(self) -> None:
-        """Close all connections, after the statements that still run."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """Close all connections, after the statements that still run; not those that will not end."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=_LAST_SECONDS)
+        for stuck in tuple(self._running):
+            stuck.cancel()
         await self.reading.close()
         await self.writing.close()
 
-    async def _finished(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+    async def _changed(self, lane: Lane, work: Callable[[Connection], Answer]) -> Answer:
+        change = Withdrawable(work)
+        return await self._to_write.answer(self._begin(lane.run(change)), change.withdraw)
+
+    def _begin(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
         task = asyncio.get_running_loop().create_task(_translated(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        return task
 
 
 async def _translated(work: Coroutine[Any, Any, Answer]) -> Answer:
@@ -150,13 +163,13 @@ async def _translated(work: Coroutine[Any, Any, Answer]) -> Answer:
         return await work
     except (SQLAlchemyError, OSError) as error:  # statements and parameters are not in its text: see OPTIONS
         log.error("the database failed: %s", said_by(error))  # noqa: TRY400 - one line: the stack is the driver's
-        raise StoreUnavailableError("The gateway's database does not answer. Try again in a moment.") from error
+        raise unavailable() from error
 
 
 def said_by(error: BaseException) -> str:
     """What the driver said, in a line. PostgreSQL's second one names values."""
     driver = error.driver_exception if isinstance(error, DBAPIError) else error
-    return str(driver or error).partition("\n")[0]
+    return str(driver or error).partition("\n")[0] or type(error).__name__
 
 
 def sqlite_engines(path: Path) -> Engines:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 Answer = TypeVar("Answer")
+LONGEST = 30.0  # seconds
 Transaction = Connection
 """What SQLAlchemy calls a connection, while it is in a transaction: one more thing that is called so is too many."""
 
@@ -60,7 +61,8 @@ class ThreadLane:
 
 
 class LoopLane:
-    """The engine's pool, on the event loop."""
+    """The engine's pool, on the event loop. What takes `LONGEST` seconds is cut off, and its connection closed: a
+    network that drops everything says nothing, and for a quarter of an hour TCP would hope that it comes back."""
 
     def __init__(self, engine: AsyncEngine, *, writes: bool) -> None:
         self._engine = engine
@@ -71,7 +73,7 @@ class LoopLane:
         return self._engine.sync_engine
 
     async def run(self, work: Callable[[Connection], Answer]) -> Answer:
-        async with self._connected() as connection:
+        async with asyncio.timeout(LONGEST), self._connected() as connection:
             return await connection.run_sync(work)
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ from gateway.settings import Settings, load_settings
 from gateway.testing.authorization_server import AuthorizationServer
 from gateway.testing.browser import Browser
 from gateway.testing.grants import Grant, RegisteredClient
+from gateway.testing.serving import serving
 from gateway.toolkit.context import NullChannel
 from gateway.types import Call, Client, Connection, Done, Flow, Outcome, Principal, Requirement, TokenSet
 from gateway.vault.key_sources import new_key
@@ -76,19 +77,20 @@ class Place:
     def from_json(cls, text: str) -> Self:
         return cls(**json.loads(text))
 
+    def environ(self) -> dict[str, str]:
+        """Its settings, as they stand in the environment behind ATP_GATEWAY_."""
+        acme = "PROVIDERS__ACME"
+        return {
+            "SERVER_PORT": "0",
+            "DATABASE_URL": self.database,
+            "VAULT_KEY": self.key,
+            f"{acme}__CLIENT_ID": "our id",
+            f"{acme}__CLIENT_SECRET": "our secret",
+            f"{acme}__ISSUER": self.issuer,
+        }
+
     def settings(self) -> Settings:
-        acme = "ATP_GATEWAY_PROVIDERS__ACME"
-        return load_settings(
-            None,
-            {
-                "ATP_GATEWAY_SERVER_PORT": "0",
-                "ATP_GATEWAY_DATABASE_URL": self.database,
-                "ATP_GATEWAY_VAULT_KEY": self.key,
-                f"{acme}__CLIENT_ID": "our id",
-                f"{acme}__CLIENT_SECRET": "our secret",
-                f"{acme}__ISSUER": self.issuer,
-            },
-        )
+        return load_settings(None, {f"ATP_GATEWAY_{name}": text for name, text in self.environ().items()})
 
     @asynccontextmanager
     async def gateway(self, clock: Clock, outside: Outside | None = None) -> AsyncIterator[Gateway]:
@@ -134,6 +136,18 @@ class World:
         """Whether the provider would take this row's refresh token."""
         stored = (await tokens_of(gateway, row)).refresh_token
         return stored is not None and self.server.grants.find_live_refresh(stored.reveal()) is not None
+
+
+@asynccontextmanager
+async def world_in(folder: Path, database: str) -> AsyncIterator[World]:
+    """A world on this database, for the block. Its provider is strict: it rotates, and a token that was replaced ends
+    the grant when it comes back."""
+    clock = StandingClock(folder / "clock")
+    server = AuthorizationServer(registered(), clock=clock)
+    server.behaviour.access_lifetime = LIFE
+    server.behaviour.rotates = True
+    async with serving(server) as issuer:
+        yield World(place_in(folder, database, issuer), server, clock)
 
 
 async def tokens_of(gateway: Gateway, row: Connection) -> TokenSet:
