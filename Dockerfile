@@ -23,6 +23,7 @@ RUN useradd --system --uid 10001 --create-home gateway && install -d -o gateway 
 COPY --from=build /opt/atp-gateway /opt/atp-gateway
 ENV PATH=/opt/atp-gateway/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    XDG_DATA_HOME=/data \
     ATP_GATEWAY_DATABASE_URL=sqlite:////data/gateway.db \
     ATP_GATEWAY_SERVER_HOST=0.0.0.0
 USER gateway

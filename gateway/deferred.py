@@ -13,13 +13,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from gateway.at_rest import may_hold_accounts, open_vault, pending_folder
 from gateway.audit.arguments import PURPOSE
 from gateway.clock import Clock, SharedClock, SystemClock
 from gateway.errors import GatewayError, SettingsError
-from gateway.settings import Settings, VaultKey
+from gateway.settings import Settings
 from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnection, Principal, Requirement
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from gateway.oauth.own_access import OwnAccess
     from gateway.oauth.refresher import Refresher
     from gateway.oauth.revocations import Revocations
+    from gateway.oauth.unstored import Unstored
     from gateway.oauth.upkeep import Upkeep, Work
     from gateway.providers.provider import Provider
     from gateway.store.store import Store
-    from gateway.vault.keyring import Keyring
     from gateway.vault.vault import Vault
     from gateway.webhooks.wired import Webhooks
 
@@ -76,6 +76,7 @@ class Accounts:
     webhooks: Webhooks
     handover: Handover
     refresher: Refresher
+    unstored: Unstored
     revocations: Revocations
     transport: ProviderTransport
     upkeep: Upkeep
@@ -239,6 +240,7 @@ class DeferredAccounts:
         await _compare(clock, store)
         accounts = self._wire(store, vault, outside.transport(), clock)
         accounts.choice.subscribe(self._tell)
+        await _settle(accounts.unstored)
         if self.keep_up:
             accounts.upkeep.start()
             accounts.revocations.settle_soon()
@@ -263,12 +265,12 @@ class DeferredAccounts:
         from gateway.oauth.own_access import OwnAccess
         from gateway.oauth.refresher import Refresher
         from gateway.oauth.revocations import Revocations
+        from gateway.oauth.unstored import Unstored
         from gateway.providers.catalogue import Catalogue
         from gateway.webhooks.wired import wired
 
         audit, rows, settings = self.audit, store.connections, self._settings
-        client = OAuthClient(transport, clock)
-        catalogue = Catalogue.load(folder=settings.catalogue.folder)
+        client, catalogue = OAuthClient(transport, clock), Catalogue.load(folder=settings.catalogue.folder)
         apps = Apps(catalogue, settings.providers, Discovery(transport, clock), settings.tenants)
         grants = Grants(rows, vault, LiveTokens(clock), clock)
         own, choice = OwnAccess(apps, client, clock), Choice(rows, grants.live, clock)
@@ -278,9 +280,11 @@ class DeferredAccounts:
         flows = Flows(
             store.flows, grants, apps=apps, consent=consent, audit=audit, clock=clock, base_url=self._base_url
         )
-        refresher = Refresher(store.leases, grants, apps=apps, client=client, audit=audit, clock=clock)
+        unstored = Unstored(pending_folder(settings), store.leases, grants, vault=vault, audit=audit, clock=clock)
+        refresher = Refresher(store.leases, grants, unstored, apps=apps, client=client, audit=audit, clock=clock)
         webhooks = wired(store, vault, settings.atp.webhook_hosts, audit, clock)
         revocations = Revocations(store.revocations, rows, vault, apps=apps, client=client, audit=audit, clock=clock)
+        more = {"unstored": unstored.settle, "revocations": revocations.settle, "webhooks": webhooks.courier.prune}
         return Accounts(
             store=store,
             vault=vault,
@@ -291,17 +295,16 @@ class DeferredAccounts:
             device=device,
             own=own,
             broker=Broker(choice, grants, own=own, flows=flows, apps=apps, refresher=refresher, clock=clock),
-            connections=Connections(rows, grants, apps=apps, revocations=revocations, audit=audit),
+            connections=Connections(rows, grants, unstored, apps=apps, revocations=revocations, audit=audit),
             keys=Keys(store.keys, audit, clock),
             webhooks=webhooks,
             clock=clock,
             revocations=revocations,
             handover=Handover(rows, grants, refresher, clock),
             refresher=refresher,
+            unstored=unstored,
             transport=transport,
-            upkeep=self._upkeep(
-                store, clock, refresher, flows, {"revocations": revocations.settle, "webhooks": webhooks.courier.prune}
-            ),
+            upkeep=self._upkeep(store, clock, refresher, flows, more),
         )
 
     def _upkeep(
@@ -324,6 +327,14 @@ class DeferredAccounts:
         return Upkeep(works | dict(more))
 
 
+async def _settle(unstored: Unstored) -> None:
+    """Store what a former process could not, before anybody asks for it. What still has to wait stops no start."""
+    try:
+        await unstored.settle()
+    except GatewayError as error:
+        log.warning("renewed tokens that wait for the database could not be stored yet: %s", error)
+
+
 async def _compare(clock: SharedClock, store: Store) -> None:
     """Put the clock right by the database's. Replicas read each other's leases and ends of tokens."""
     clock.ahead = await store.ahead(SystemClock())
@@ -334,67 +345,3 @@ async def _compare(clock: SharedClock, store: Store) -> None:
 def _import_rooms() -> None:
     for room in _ROOMS:
         importlib.import_module(room)
-
-
-def may_hold_accounts(settings: Settings) -> bool:
-    """Whether there can be any connections yet: a list of tools alone makes no database."""
-    url = database_url(settings)
-    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
-
-
-def database_url(settings: Settings) -> str:
-    """The configured database, or the file in the person's data folder."""
-    import platformdirs
-
-    folder = Path(platformdirs.user_data_dir("atp-gateway", appauthor=False))
-    return settings.database.url or f"sqlite:///{(folder / 'gateway.db').as_posix()}"
-
-
-async def open_store(settings: Settings) -> Store:
-    """The configured database, at this version's schema. SettingsError where it cannot be had."""
-    from gateway.store.store import Store
-
-    return await Store.open(database_url(settings), upgrade=settings.database.upgrade)
-
-
-async def open_vault(
-    settings: Settings, clock: Clock, opened: Callable[[str], Awaitable[Store]] | None = None
-) -> tuple[Store, Vault]:
-    """The database, and the vault that fits it. WrongVaultKeyError where none of the ring's keys does.
-
-    `opened` opens the database in another way, for tests.
-    """
-    from gateway.vault.data_keys import DataKeys
-    from gateway.vault.vault import Vault
-
-    keyring, source = await asyncio.to_thread(vault_ring, settings.vault)
-    store = await (opened(database_url(settings)) if opened else open_store(settings))
-    try:
-        vault = Vault(keyring, DataKeys(store.data_keys, keyring, clock))
-        await vault.check(store.marks, source=source)
-    except BaseException:
-        await store.close()
-        raise
-    return store, vault
-
-
-def vault_ring(settings: VaultKey) -> tuple[Keyring, str]:
-    """The key ring, and where its first key is from: the settings; else a file, or the OS keyring.
-
-    A file that is there already wins: it was made when the keyring could not be had, and holds what sealed everything
-    since. It is not in the database's folder: who gets hold of one is not to have the other with it.
-    """
-    import platformdirs
-
-    from gateway.vault import key_sources
-
-    path = Path(platformdirs.user_config_dir("atp-gateway", appauthor=False)) / "vault.key"
-    token_file = Path(settings.transit_token_file) if settings.transit_token_file else None
-    asks = settings.key is None and settings.use_os_keyring and not path.exists()
-    if settings.key is not None:
-        first, source = settings.key, "[vault] key"
-    elif asks and (found := key_sources.os_keyring_key("atp-gateway", "vault")):
-        first, source = found, "the operating system's keyring"
-    else:
-        first, source = key_sources.file_key(path), str(path)
-    return key_sources.open_ring([first, *settings.previous_keys], token_file), source

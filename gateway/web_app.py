@@ -19,7 +19,8 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from gateway.deferred import Accounts, database_url
+from gateway.at_rest import database_url
+from gateway.deferred import Accounts
 from gateway.entry import Entry
 from gateway.errors import SettingsError
 from gateway.executor import Executor

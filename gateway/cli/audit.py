@@ -183,9 +183,9 @@ def _object(text: str) -> Mapping[str, Any]:
 
 async def _hashes(settings: Settings, store: Store, arguments: Mapping[str, Any]) -> frozenset[str]:
     """What stands in the rows of calls with these arguments: a hash for each tenant, and each key of the ring."""
+    from gateway.at_rest import open_vault
     from gateway.audit.arguments import PURPOSE, digest_of, keyed
     from gateway.clock import SystemClock
-    from gateway.deferred import open_vault
 
     digest = digest_of(arguments)
     opened, vault = await open_vault(settings, SystemClock())

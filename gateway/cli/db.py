@@ -58,7 +58,7 @@ def status(config: Path | None, as_json: bool) -> int:
 
     The exit code is 0 if it is at this version, 1 if not: for a script that waits until it is.
     """
-    from gateway.deferred import database_url, may_hold_accounts
+    from gateway.at_rest import database_url, may_hold_accounts
     from gateway.store.address import shown
     from gateway.store.schema import REVISIONS, Standing, about, standing
 
@@ -88,7 +88,7 @@ def status(config: Path | None, as_json: bool) -> int:
 def _at_the_database(settings: Settings, act: Callable[[Engines], Awaitable[Standing]]) -> Standing:
     import anyio
 
-    from gateway.deferred import database_url
+    from gateway.at_rest import database_url
     from gateway.store.address import reached
 
     log_to_stderr("CRITICAL")  # what goes wrong is said once, in a sentence

@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 @asynccontextmanager
 async def opened_store(settings: Settings) -> AsyncIterator[Store]:
     """Open for the block, at this version's schema; only warnings are logged. SettingsError where that cannot be."""
-    from gateway.deferred import open_store
+    from gateway.at_rest import open_store
 
     log_to_stderr("WARNING")
     store = await open_store(settings)

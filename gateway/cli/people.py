@@ -187,9 +187,9 @@ def _iso(at: datetime | None) -> str | None:
 async def _opened(settings: Settings) -> AsyncIterator[Directory]:
     """The people in the database."""
     from gateway.access.people import People
+    from gateway.at_rest import open_vault
     from gateway.audit import AuditLog
     from gateway.clock import SystemClock
-    from gateway.deferred import open_vault
     from gateway.people_entry import base_url_of, local_accounts
 
     log_to_stderr("WARNING")

@@ -109,7 +109,7 @@ def _tools(settings: Settings, toolkits: Sequence[str]) -> list[Facts]:
 
 async def _from_afar(settings: Settings) -> list[Facts]:
     """What toolkits from afar have registered, whether a worker of theirs is there now or not."""
-    from gateway.deferred import may_hold_accounts
+    from gateway.at_rest import may_hold_accounts
     from gateway.remote.pinning import served
 
     if not may_hold_accounts(settings):

@@ -70,8 +70,8 @@ def verify(config: Path | None, as_json: bool) -> None:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Rotation]:
     """The database and the vault alone: no gateway, and nothing of it that works in the background."""
+    from gateway.at_rest import open_vault
     from gateway.clock import SystemClock
-    from gateway.deferred import open_vault
     from gateway.vault.rotation import Rotation
 
     log_to_stderr("WARNING")
@@ -96,9 +96,22 @@ async def data_keys(settings: Settings) -> dict[str, Any]:
 
 
 async def _rotate(settings: Settings) -> Rotated:
+    await _store_what_waits(settings)
     async with _opened(settings) as rotation:
         with _ProgressLine() as line:
             return await rotation.run(line.show)
+
+
+async def _store_what_waits(settings: Settings) -> None:
+    """Renewed tokens in files, which no rotation sees: a gateway stores them when it opens its rooms."""
+    from gateway.at_rest import pending_folder
+    from gateway.store.pending_files import PendingFiles
+
+    if PendingFiles(pending_folder(settings)).list_names():
+        from gateway import app
+
+        async with app.listening(app.build(settings)) as gateway:
+            await gateway.accounts.open()
 
 
 async def _verify(settings: Settings) -> Verified:

@@ -5,7 +5,7 @@ puts the tokens into the outbox (`gateway.oauth.revocations`), from where the pr
 well, now and, if need be, for a day. The person gets a receipt that says what came of it. That it was dropped goes on
 record in that transaction too; what the provider said, in `connection.revoked` or `connection.not_revoked`.
 
-Below: grants, revocations, store. Above: the pages, the command line.
+Below: grants, revocations, unstored, store. Above: the pages, the command line.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from datetime import datetime
 from typing import Literal
 
 from gateway.audit import AuditLog
-from gateway.errors import GatewayError, StoreUnavailableError
+from gateway.errors import GatewayError, KeyUnavailableError, StoreUnavailableError
 from gateway.oauth.apps import Apps
 from gateway.oauth.detached import Detached
 from gateway.oauth.facts import of_connection
 from gateway.oauth.grants import Grants
 from gateway.oauth.revocations import Ended, Revocations
+from gateway.oauth.unstored import Unstored
 from gateway.store.connection_rows import ConnectionRows, Fact
 from gateway.types import Connection, CredentialKind, Principal, Revocation, TokenSet
 
@@ -61,9 +62,17 @@ class Connections:
     """A person's connections. Tokens, also sealed ones, are never in what is returned."""
 
     def __init__(
-        self, rows: ConnectionRows, grants: Grants, *, apps: Apps, revocations: Revocations, audit: AuditLog
+        self,
+        rows: ConnectionRows,
+        grants: Grants,
+        unstored: Unstored,
+        *,
+        apps: Apps,
+        revocations: Revocations,
+        audit: AuditLog,
     ) -> None:
         self._rows = rows
+        self._unstored = unstored
         self._grants = grants
         self._apps = apps
         self._revocations = revocations
@@ -102,7 +111,7 @@ class Connections:
     ) -> tuple[Connection, Revocation | None, Told] | None:
         """Drop the row in the version that was read, so that no token of a refresh in between is forgotten."""
         for _ in range(_ATTEMPTS):
-            connection = await self._rows.find_by_id(principal, connection_id)
+            connection = await self._newest(principal, connection_id)
             if connection is None:
                 return None
             revocation, told = await self._prepared(connection)
@@ -110,6 +119,18 @@ class Connections:
             if await self._grants.drop(connection, revocation, fact):
                 return connection, revocation, told
         raise StoreUnavailableError("This connection is being changed all the time. Try again in a moment.")
+
+    async def _newest(self, principal: Principal, connection_id: str) -> Connection | None:
+        """The row with renewed tokens that waited to be stored, if any: those are what the provider is to end."""
+        connection = await self._rows.find_by_id(principal, connection_id)
+        if connection is None:
+            return None
+        try:
+            if not await self._unstored.settle_for(connection):
+                return connection
+        except KeyUnavailableError:
+            return connection  # that must not keep a person from disconnecting
+        return await self._rows.find_by_id(principal, connection_id)
 
     def _dropped(self, how: str) -> Fact:
         return lambda row: of_connection(self._audit, row, "connection.dropped", f"revoked_at_provider={how}")

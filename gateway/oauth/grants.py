@@ -42,21 +42,14 @@ class Grants:
 
     async def renewed(self, connection: Connection, tokens: TokenSet) -> Connection:
         """The row with other tokens: active, one version on, sealed to it, without lease, doubt and back-off."""
-        fresh = replace(
-            connection,
-            scopes=tokens.scopes,
-            status=ConnectionStatus.ACTIVE,
-            status_reason=None,
-            expires_at=tokens.expires_at,
-            updated_at=self._clock.now(),
-            version=connection.version + 1,
-            lease_owner=None,
-            lease_until=None,
-            refresh_started_at=None,
-            refresh_not_before=None,
-            failures=0,
-        )
+        fresh = _fresh(connection, tokens, self._clock.now())
         return replace(fresh, sealed=await self._vault.seal_tokens(tokens, _binding(fresh)))
+
+    def renewed_beside(self, connection: Connection, tokens: TokenSet) -> Connection | None:
+        """As `renewed`, sealed by the key of the former tokens, without the database. None: it is not at hand."""
+        fresh = _fresh(connection, tokens, self._clock.now())
+        sealed = self._vault.seal_tokens_beside(connection.sealed, tokens, _binding(fresh))
+        return replace(fresh, sealed=sealed) if sealed is not None else None
 
     async def put(
         self,
@@ -145,6 +138,24 @@ def _new(principal: Principal, provider: str, kind: CredentialKind, account: Acc
         sealed=b"",
         created_at=now,
         updated_at=now,
+    )
+
+
+def _fresh(connection: Connection, tokens: TokenSet, now: datetime) -> Connection:
+    """The row with other tokens, which are not sealed yet."""
+    return replace(
+        connection,
+        scopes=tokens.scopes,
+        status=ConnectionStatus.ACTIVE,
+        status_reason=None,
+        expires_at=tokens.expires_at,
+        updated_at=now,
+        version=connection.version + 1,
+        lease_owner=None,
+        lease_until=None,
+        refresh_started_at=None,
+        refresh_not_before=None,
+        failures=0,
     )
 
 

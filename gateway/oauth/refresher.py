@@ -4,9 +4,10 @@ In this process: one detached task for each connection, which all callers wait f
 processes: a lease in the row, taken by compare-and-set and longer than the request can last (`leases`). The request is
 made outside any transaction, and the answer is committed under the row's version, so that a loser can never put an
 older token in a newer one's place. What a failure means is decided in `setbacks`; only a definite no from the provider
-changes the connection's status.
+changes the connection's status. An answer that the database does not take goes into a file as well (`unstored`), and
+what lies there is stored before the provider is asked again.
 
-Below: leases, setbacks, grants, client, store. Above: broker, keep_alive.
+Below: leases, setbacks, unstored, grants, client, store. Above: broker, keep_alive.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gateway.oauth.grants import Grants
 from gateway.oauth.leases import BusyError, Lease, Leases, TooLateError
 from gateway.oauth.setbacks import Setbacks
 from gateway.oauth.token_answer import ErrorKind, TokenAnswer, TokenEndpointError
+from gateway.oauth.unstored import Unstored
 from gateway.providers.grant_types import Refresh
 from gateway.store.lease_rows import LeaseRows
 from gateway.store.times_ahead import is_ahead
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 _CALLERS_PATIENCE = 25.0  # seconds
 _SOON = timedelta(seconds=1)
 _WAKINGS = 3  # times that a process may find itself stopped over one refresh
+_STORED_WITHIN = 1.0  # seconds, or it is written down elsewhere
 _COMMIT_PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 10.0, 15.0, 25.0)  # seconds: a minute in all
 
 
@@ -46,9 +49,18 @@ class Refresher:
     """Renews connections' tokens."""
 
     def __init__(
-        self, rows: LeaseRows, grants: Grants, *, apps: Apps, client: OAuthClient, audit: AuditLog, clock: Clock
+        self,
+        rows: LeaseRows,
+        grants: Grants,
+        unstored: Unstored,
+        *,
+        apps: Apps,
+        client: OAuthClient,
+        audit: AuditLog,
+        clock: Clock,
     ) -> None:
         self._rows = rows
+        self._unstored = unstored
         self._leases = Leases(rows, clock)
         self._setbacks = Setbacks(rows, audit, clock)
         self._grants = grants
@@ -113,7 +125,7 @@ class Refresher:
         tokens = await self._grants.open(seen)
         for _ in range(_WAKINGS):
             lease = await self._claim(app, seen)
-            if lease is None:
+            if lease is None or await self._is_answered(lease):
                 return await self._rows.read(seen)
             try:
                 return await self._renew(app, lease, tokens)
@@ -131,6 +143,13 @@ class Refresher:
             await self._leases.give_back(lease)
             raise self._unavailable(seen, wait)
         return lease
+
+    async def _is_answered(self, lease: Lease) -> bool:
+        """Whether these tokens are used up: an earlier refresh's answer, which could not be stored then, now is."""
+        if not await self._unstored.settle_for(lease.row, lease.row.lease_owner):
+            return False
+        row = await self._rows.read(lease.row)
+        return row is None or row.version != lease.row.version
 
     async def _renew(self, app: ProviderApp, lease: Lease, tokens: TokenSet) -> Connection | None:
         """Ask the provider with the refresh token; after a definite no, perhaps once more with the one before it."""
@@ -165,13 +184,25 @@ class Refresher:
         now = self._clock.now()
         life = of_renewed_grant(app, held, now=now, told=answer.grant_ends_at)
         tokens = succession(answer.tokens(app.provider, used.scopes, used), used, now)
-        renewed = await self._stored(held, tokens, life)
+        renewed = await self._kept(held, tokens, life)
         self._grants.live.forget(held.principal, held.provider)
         if renewed is None:
             log.warning("connection %s changed while it was refreshed; the newer row stays", held.id)
             return await self._rows.read(held)
         # Afterwards, not in the same transaction: a record that cannot be written must not cost a rotated token.
         self._audit.note(of_connection(self._audit, held, "connection.refreshed", "done"))
+        return renewed
+
+    async def _kept(self, held: Connection, tokens: TokenSet, life: Lifespan) -> Connection | None:
+        """As `_stored`. What is not stored in a moment is in a file as well until it is, or for whoever comes next."""
+        storing = asyncio.ensure_future(self._stored(held, tokens, life))
+        done, _ = await asyncio.wait({storing}, timeout=_STORED_WITHIN)
+        if done:
+            return storing.result()
+        is_kept = await self._unstored.keep(held, tokens, life)
+        renewed = await storing
+        if is_kept:
+            await self._unstored.drop(held)
         return renewed
 
     async def _stored(self, held: Connection, tokens: TokenSet, life: Lifespan) -> Connection | None:

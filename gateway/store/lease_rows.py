@@ -13,9 +13,10 @@ Not here: when to renew, and what a failure means (`gateway.oauth.refresher`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, true, update
 
 from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
@@ -42,6 +43,11 @@ class LeaseRows:
     async def read(self, connection: Connection) -> Connection | None:
         """The row as it is now. None: it is gone."""
         rows = await self._engines.rows(select(CONNECTIONS).where(_is(connection)))
+        return from_row(Connection, rows[0]) if rows else None
+
+    async def find(self, connection_id: str) -> Connection | None:
+        """The row of this id, whoever's it is: for what a process left about it outside the database."""
+        rows = await self._engines.rows(select(CONNECTIONS).where(_columns.id == connection_id))
         return from_row(Connection, rows[0]) if rows else None
 
     async def claim(self, connection: Connection, *, owner: str, now: datetime, until: datetime) -> Connection | None:
@@ -76,17 +82,17 @@ class LeaseRows:
         Whoever holds the lease by now: the tokens of an unmoved row are the newest that anybody has. False if the
         version has moved, or the row is gone or ended: read it again.
         """
-        if renewed.version <= expected_version:
-            raise ValueError("new tokens need a new version: they are sealed to it")
-        columns = to_columns(renewed)
-        statement = (
-            update(CONNECTIONS)
-            .where(
-                _is(renewed), _columns.version == expected_version, _columns.status != ConnectionStatus.REVOKED
-            )
-            .values({name: columns[name] for name in _RENEWED} | _AS_NEW)
-        )  # fmt: skip
-        return await self._engines.change(statement) == 1
+        return await self._complete(renewed, expected_version, true())
+
+    async def complete_late(
+        self, renewed: Connection, *, expected_version: int, owners: Collection[str], now: datetime
+    ) -> bool:
+        """As `complete`, for tokens whose refresh is long over. False also while another than `owners` holds the lease.
+
+        They may be asking the provider with the token that these have replaced: what comes of it is to be seen first.
+        """
+        theirs = or_(_columns.lease_owner.in_(owners), is_over(_columns.lease_until, now))
+        return await self._complete(renewed, expected_version, theirs)
 
     async def give_back(self, held: Connection, *, failures: int, not_before: datetime | None, in_doubt: bool) -> bool:
         """End the lease without new tokens; the former ones stay. False if it is no longer the holder's.
@@ -115,6 +121,19 @@ class LeaseRows:
             _columns.status == ConnectionStatus.ACTIVE,
         )
         return await self._end(same, reason, now, event)
+
+    async def _complete(self, renewed: Connection, expected_version: int, more: ColumnElement[bool]) -> bool:
+        if renewed.version <= expected_version:
+            raise ValueError("new tokens need a new version: they are sealed to it")
+        columns = to_columns(renewed)
+        statement = (
+            update(CONNECTIONS)
+            .where(
+                _is(renewed), _columns.version == expected_version, _columns.status != ConnectionStatus.REVOKED, more
+            )
+            .values({name: columns[name] for name in _RENEWED} | _AS_NEW)
+        )  # fmt: skip
+        return await self._engines.change(statement) == 1
 
     async def _end(self, which: ColumnElement[bool], reason: str, now: datetime, event: AuditEvent | None) -> bool:
         values = _AS_NEW | {

@@ -9,9 +9,9 @@ It may be killed at any point, and run twice at once. What is unfinished can be 
 more than one data key that is not retired. A later rotation then finishes that one instead of beginning another.
 
 Other processes seal with the former key until they look again, `SEALS_FOR` at most. So the passes go on until one that
-began later than that has found nothing. What was sealed before and is written still later (a refresh holds its tokens
-for up to a minute while the database fails) is not lost: a retired key opens what it sealed, `verify` counts it, and
-the next rotation takes it along. A retired key is destroyed by a rotation a day later, if nothing needs it then.
+began later than that has found nothing. What was sealed before and is written still later (renewed tokens wait while
+the database fails, `gateway.oauth.unstored`) is not lost: a retired key opens what it sealed, `verify` counts it, and
+the next rotation takes it along. A retired key is destroyed by a rotation a day later, if no row needs it then.
 
 Below: vault, data_keys, and the store's rows. Above: the command line.
 """

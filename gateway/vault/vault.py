@@ -123,6 +123,15 @@ class Vault:
         key = self._data_keys.find_sealing(tenant) or await self._data_keys.get_sealing(tenant)
         return _seal(BY_DATA_KEY, key, plaintext, binding)
 
+    def seal_beside(self, other: bytes, plaintext: bytes, binding: Binding) -> bytes | None:
+        """As `seal`, by the key that sealed `other`, and without asking anybody: for when the database is away.
+
+        None where that key is not at hand. It is where `other` was opened a moment ago.
+        """
+        by = sealed_by(other)
+        key = self._find(by)
+        return _seal(by.format, key, plaintext, binding) if key is not None else None
+
     async def open(self, sealed: bytes, binding: Binding) -> bytes:
         """The plaintext. VaultError when the key is missing, or the bytes are altered or out of place.
 
@@ -145,6 +154,9 @@ class Vault:
 
     async def seal_tokens(self, tokens: TokenSet, binding: Binding) -> bytes:
         return await self.seal(pack_tokens(tokens), binding)
+
+    def seal_tokens_beside(self, other: bytes, tokens: TokenSet, binding: Binding) -> bytes | None:
+        return self.seal_beside(other, pack_tokens(tokens), binding)
 
     async def open_tokens(self, sealed: bytes, binding: Binding) -> TokenSet:
         """The tokens. Errors as for `open`."""
@@ -187,12 +199,28 @@ class Vault:
             missing.append(sealed_by(sentinel).key_id)
         return next((name for name in missing if self._keyring.find(name) is None), None)
 
-    async def _key(self, by: SealedBy) -> Key:
+    async def is_of_this_database(self, sealed: bytes) -> bool:
+        """Whether a data key of this database sealed it. No for what the ring's keys seal: those have several."""
+        try:
+            by = sealed_by(sealed[:HEAD_BYTES])
+            return by.format == BY_DATA_KEY and await self._key(by) is not None
+        except KeyUnavailableError:
+            raise
+        except VaultError:
+            return False
+
+    def _find(self, by: SealedBy) -> Key | None:
+        """The key if it is at hand."""
         key_id = bytes.fromhex(by.key_id)
         if by.format == BY_DATA_KEY and self._data_keys is not None:
-            return self._data_keys.find(key_id) or await self._data_keys.get(key_id)
-        if key := self._keyring.find_local(key_id):
+            return self._data_keys.find(key_id)
+        return self._keyring.find_local(key_id)
+
+    async def _key(self, by: SealedBy) -> Key:
+        if key := self._find(by):
             return key
+        if by.format == BY_DATA_KEY and self._data_keys is not None:
+            return await self._data_keys.get(bytes.fromhex(by.key_id))
         raise VaultError(
             f"A sealed value needs vault key {by.key_id}, which is not in the key ring. "
             "Put that key back behind the present one."

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.at_rest import open_vault
 from gateway.audit import AuditLog
 from gateway.audit.arguments import PURPOSE, digest_of
 from gateway.clock import SystemClock
-from gateway.deferred import open_vault
 from gateway.settings import load_settings
 from gateway.store.store import Store
 from gateway.types import AuditEvent, Principal

@@ -8,14 +8,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from gateway.audit import AuditLog
 from gateway.clock import SystemClock
+from gateway.oauth.grant_life import FOREVER
+from gateway.oauth.grants import Grants
+from gateway.oauth.live_tokens import LiveTokens
+from gateway.oauth.unstored import Unstored
 from gateway.secret import Secret
 from gateway.store.store import Store
+from gateway.types import TokenSet
 from gateway.vault.data_keys import DataKeys
 from gateway.vault.key_sources import new_key
 from gateway.vault.keyring import Keyring
@@ -132,3 +138,41 @@ def test_a_missing_former_key_is_named(keys: Run, key: Secret) -> None:
     assert refused.returncode == 2
     assert Keyring([key]).first.name in refused.stderr
     assert "previous_keys" in refused.stderr
+
+
+def test_renewed_tokens_that_wait_in_a_file_are_stored_before_the_keys_turn(
+    keys: Run, database: Path, key: Secret
+) -> None:
+    """Else the second rotation would destroy the key that opens them."""
+    folder = database.parent / "pending-refresh"
+
+    async def with_rows(work: Callable[[Store, Vault], Awaitable[None]]) -> None:
+        store, keyring = await Store.open(f"sqlite:///{database}"), Keyring([key])
+        await work(store, Vault(keyring, DataKeys(store.data_keys, keyring, SystemClock())))
+        await store.close()
+
+    async def leave(store: Store, vault: Vault) -> None:
+        clock = SystemClock()
+        grants = Grants(store.connections, vault, LiveTokens(clock), clock)
+        unstored = Unstored(
+            folder, store.leases, grants, vault=vault, audit=AuditLog(store.audit.append, clock), clock=clock
+        )
+        row = await store.leases.find("c000000")
+        assert row is not None
+        await grants.open(row)
+        assert await unstored.keep(row, TokenSet(Secret("renewed access")), FOREVER)
+
+    async def look(store: Store, vault: Vault) -> None:
+        row = await store.leases.find("c000000")
+        assert row is not None
+        assert row.version == 2
+        grants = Grants(store.connections, vault, LiveTokens(SystemClock()), SystemClock())
+        assert (await grants.open(row)).access_token == Secret("renewed access")
+
+    asyncio.run(with_rows(leave))
+    rotated = keys("rotate")
+    asyncio.run(with_rows(look))
+
+    assert rotated.returncode == 0
+    assert "connection c000000, which the database did not take before, are stored now" in rotated.stderr
+    assert list(folder.iterdir()) == []

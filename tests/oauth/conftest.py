@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -32,6 +34,7 @@ from gateway.oauth.overview import Overview
 from gateway.oauth.own_access import OwnAccess
 from gateway.oauth.refresher import Refresher
 from gateway.oauth.revocations import Revocations
+from gateway.oauth.unstored import Unstored
 from gateway.providers.catalogue import Catalogue
 from gateway.secret import Secret
 from gateway.store.store import Store
@@ -61,13 +64,22 @@ ALICE = Principal("https://login.example.com", "alice")
 BOB = Principal("https://login.example.com", "bob")
 BASE_URL = "http://127.0.0.1:9"
 CALLBACK = f"{BASE_URL}/oauth/callback/acme"
+NO_FOLDER = Path(os.devnull) / "pending-refresh"
+"""Of a gateway that has nowhere to write."""
 
 
 class House:
     """Everything between the executor and the provider, with one provider called acme."""
 
     def __init__(
-        self, store: Store, vault: Vault, clock: MovableClock, tables: Mapping[str, Any], settings: ProviderSettings
+        self,
+        store: Store,
+        vault: Vault,
+        clock: MovableClock,
+        tables: Mapping[str, Any],
+        settings: ProviderSettings,
+        *,
+        pending: Path = NO_FOLDER,
     ) -> None:
         self.store, self.vault, self.clock = store, vault, clock
         self.base_url = BASE_URL
@@ -89,8 +101,11 @@ class House:
             clock=clock,
             base_url=self._where,
         )
+        self.unstored = Unstored(
+            pending, store.leases, self.grants, vault=vault, audit=self.audit, clock=clock
+        )  # fmt: skip
         self.refresher = Refresher(
-            store.leases, self.grants, apps=self.apps, client=self.client, audit=self.audit, clock=clock
+            store.leases, self.grants, self.unstored, apps=self.apps, client=self.client, audit=self.audit, clock=clock
         )
         self.own = OwnAccess(self.apps, self.client, clock)
         self.choice = Choice(store.connections, self.live, clock)
@@ -113,7 +128,12 @@ class House:
             clock=clock,
         )
         self.connections = Connections(
-            store.connections, self.grants, apps=self.apps, revocations=self.revocations, audit=self.audit
+            store.connections,
+            self.grants,
+            self.unstored,
+            apps=self.apps,
+            revocations=self.revocations,
+            audit=self.audit,
         )
 
         self.overview = Overview(store.connections, self.grants, flows=self.flows, apps=self.apps, audit=self.audit)

@@ -273,7 +273,9 @@ async def test_the_database_failing_after_a_rotation_does_not_lose_the_token(hou
     await house.connect()
     clock.advance(EXPIRED)
     rows = FailingRows(store.leases, failures=2)
-    refresher = Refresher(rows, house.grants, apps=house.apps, client=house.client, audit=house.audit, clock=clock)
+    refresher = Refresher(
+        rows, house.grants, house.unstored, apps=house.apps, client=house.client, audit=house.audit, clock=clock
+    )
     renewed = await refresher.refreshed(await house.row())
     assert rows.failures == 0
     assert (await house.row()).version == renewed.version == 2

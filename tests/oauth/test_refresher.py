@@ -67,7 +67,7 @@ class Rows:
 
 def refresher(house: House, rows: Any) -> Refresher:
     return Refresher(
-        rows, house.grants, apps=house.apps, client=house.client, audit=house.audit, clock=house.clock
+        rows, house.grants, house.unstored, apps=house.apps, client=house.client, audit=house.audit, clock=house.clock
     )  # fmt: skip
 
 

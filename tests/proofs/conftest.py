@@ -18,8 +18,9 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+async def world(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Strict by default: every refresh rotates, and a token that was replaced ends the grant when it comes back."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     async with world_in(tmp_path, database_url) as made:
         yield made
 
