@@ -274,7 +274,7 @@ async def serving(
             app = team_app(gateway, accounts, entry, host, port)
             entry.open()
             try:
-                async with serve_until_left(app, listener):
+                async with serve_until_left(app, listener, lambda: gateway.audit.calls_under_way):
                     with _signals(gateway, handle_signals):
                         yield gateway
             finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -353,9 +353,11 @@ def bind(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @asynccontextmanager
-async def serve_until_left(app: Any, listener: socket.socket) -> AsyncIterator[None]:
-    """The app answers on the socket for the block."""
-    server = Server(server_config(app))
+async def serve_until_left(
+    app: Any, listener: socket.socket, calls_under_way: Callable[[], int] = lambda: 0
+) -> AsyncIterator[None]:
+    """The app answers on the socket for the block, and until the calls under way have been answered."""
+    server = Server(server_config(app), calls_under_way)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     up = asyncio.create_task(server.up.wait())
     await asyncio.wait({running, up}, return_when=asyncio.FIRST_COMPLETED)

@@ -37,6 +37,7 @@ class CallRecord:
         self._digest = digest_of(call.arguments)
         self._started = time.perf_counter()
         self._credential: Credential | None = None
+        log.calls_under_way += 1
 
     async def begin(self, credential: Credential) -> AuditUnavailableError | None:
         """Put on record that the call is about to be given this. The error, where that cannot be done."""
@@ -51,6 +52,7 @@ class CallRecord:
 
     def end(self, outcome: Outcome | None) -> None:
         """Note how the call ended; None: it was cancelled."""
+        self._log.calls_under_way -= 1
         took = round((time.perf_counter() - self._started) * 1000, 3)
         self._log.note(self._event(self._id, "tool.called", ended(outcome), took), self._digest)
 

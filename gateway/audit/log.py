@@ -71,6 +71,8 @@ class AuditLog:
     ) -> None:
         self.strict = strict
         self.process = secrets.token_hex(8)
+        self.calls_under_way = 0
+        """How many calls have begun and not ended."""
         self._patience = patience
         self._most_waiting = most_waiting
         self._write = write

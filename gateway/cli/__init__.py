@@ -88,4 +88,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except GatewayError as error:
         click.secho(f"atp-gateway: {error}", fg="red", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
+    if arguments[:1] == ["serve"]:
+        from gateway.cli.leaving import leave_soon
+
+        leave_soon()
     sys.exit(code if isinstance(code, int) else 0)

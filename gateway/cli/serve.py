@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from pathlib import Path
 
 import click
 
 from gateway.cli import options
+from gateway.cli.leaving import leave_soon
 from gateway.cli.logs import log_to_stderr
 from gateway.cli.privacy import keep_memory_private
 from gateway.settings import AccessSettings
@@ -42,7 +44,7 @@ def command(
     log_to_stderr(settings.log.level)
     from gateway import app
 
-    async def run() -> None:
+    async def run() -> threading.Timer:
         async with app.serving(settings, toolkits or settings.toolkits.load, handle_signals=True) as gateway:
             options.report(gateway.loaded)
             count = len(gateway.registry.tools())
@@ -52,8 +54,9 @@ def command(
             click.echo(f"  old hosts {gateway.base_url}/sse", err=True)
             _look_less_for_garbage()
             await gateway.stopped()
+        return leave_soon()  # the event loop waits for its threads
 
-    anyio.run(run, backend_options={"use_uvloop": sys.platform != "win32"})  # where there is no uvloop
+    anyio.run(run, backend_options={"use_uvloop": sys.platform != "win32"}).cancel()  # where there is no uvloop
 
 
 def _who(access: AccessSettings) -> str:

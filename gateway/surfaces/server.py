@@ -19,7 +19,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -32,7 +32,8 @@ HEADER_SECONDS = 10.0
 BODY_SECONDS = 60.0
 HEADER_LIMIT = 64 << 10
 MESSAGE_LIMIT = 4 << 20  # one WebSocket message, in bytes: the largest result of a tool, with every letter escaped
-GRACE_SECONDS = 2
+DRAIN_SECONDS = 20.0  # that calls under way have when the server stops
+GRACE_SECONDS = 2  # that everything else has, once there are no calls: streams end with the server
 PING_SECONDS = 20.0
 SILENCE_MILLISECONDS = 60_000  # without an acknowledgement from the other side's kernel
 
@@ -131,16 +132,19 @@ class PatientProtocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """A uvicorn server that leaves the process's signals alone, says when it is up, and stops at once when told to.
 
-    Uvicorn looks ten times a second whether it is to stop, and rests a tenth of a second when it does.
+    From then on it takes no connection and no further request. Calls that it has taken are answered, over whatever they
+    came: `calls_under_way` says how many there are. Uvicorn looks ten times a second whether it is to stop, and rests a
+    tenth of a second when it does.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, calls_under_way: Callable[[], int] = lambda: 0) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self._calls_under_way = calls_under_way
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Have `serve` come to its end: what is under way has `timeout_graceful_shutdown` seconds."""
+        """Have `serve` come to its end: calls have `DRAIN_SECONDS`, all else `timeout_graceful_shutdown`."""
         self.should_exit = True
         self._stopping.set()
 
@@ -157,28 +161,38 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
+        self._part(sockets_too=False)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await _when(lambda: not self._calls_under_way())
+        self._part(sockets_too=True)
         try:
             async with asyncio.timeout(self.config.timeout_graceful_shutdown):
-                await self._quiet()
+                await _when(lambda: not (self.server_state.connections or self.server_state.tasks))
+                for server in self.servers:
+                    await server.wait_closed()
         except TimeoutError:
             for task in self.server_state.tasks:
                 task.cancel()
         await self.lifespan.shutdown()
 
-    async def _quiet(self) -> None:
-        """When nobody is connected and nothing is under way. Nothing tells us, so it looks, less and less often."""
-        pause = 0.0
-        while self.server_state.connections or self.server_state.tasks:
-            await asyncio.sleep(pause)
-            pause = min(pause + 0.001, 0.1)
-        for server in self.servers:
-            await server.wait_closed()
+    def _part(self, *, sockets_too: bool) -> None:
+        """Close what is idle, and the rest when it has been answered. WebSockets last: toolkits answer over them."""
+        for connection in list(self.server_state.connections):
+            if sockets_too or not isinstance(connection, ProbingProtocol):
+                connection.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+async def _when(is_so: Callable[[], bool]) -> None:
+    """Nothing tells us when it is so: it looks, less and less often."""
+    pause = 0.0
+    while not is_so():
+        await asyncio.sleep(pause)
+        pause = min(pause + 0.001, 0.1)
 
 
 def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:

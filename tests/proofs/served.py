@@ -105,16 +105,19 @@ class Served:
     log: list[str] = field(default_factory=list)
     _reading: asyncio.Task[None] | None = None
 
-    async def line(self) -> Line:
-        return await Line.to(self.port)
+    @asynccontextmanager
+    async def line(self) -> AsyncIterator[Line]:
+        """A connection, for the block."""
+        line = await Line.to(self.port)
+        try:
+            yield line
+        finally:
+            line.close()
 
     async def ask(self, request: bytes) -> raw_http.Answer:
         """Over a connection of its own."""
-        line = await self.line()
-        try:
+        async with self.line() as line:
             return await line.ask(request)
-        finally:
-            line.close()
 
     async def census(self, key: str | None = None) -> dict[str, int]:
         answer = await self.ask(raw_http.call(self.port, key, "census"))

@@ -65,12 +65,11 @@ class Crowd:
         stop = asyncio.Event()
 
         async def one(key: str | None) -> None:
-            line = await self.gateway.line()
-            while not stop.is_set():
-                for tool in tools:
-                    await self.ask(line, key, tool)
-                    await elapse(PAUSE)
-            line.close()
+            async with self.gateway.line() as line:
+                while not stop.is_set():
+                    for tool in tools:
+                        await self.ask(line, key, tool)
+                        await elapse(PAUSE)
 
         people = [asyncio.create_task(one(key)) for key in self.keys]
         try:
@@ -81,11 +80,12 @@ class Crowd:
 
     async def is_well(self) -> bool:
         """Whether everybody's token can be used, and the gateway says that it is ready."""
-        lines = await asyncio.gather(*(self.gateway.line() for _ in self.keys))
-        asked = (self.ask(line, key, "spend") for line, key in zip(lines, self.keys, strict=True))
-        answers = await asyncio.gather(*asked)
-        for line in lines:
-            line.close()
+
+        async def spend(key: str | None) -> Answer:
+            async with self.gateway.line() as line:
+                return await self.ask(line, key, "spend")
+
+        answers = await asyncio.gather(*map(spend, self.keys))
         return all(answer.is_done for answer in answers) and await self.is_ready()
 
     async def is_ready(self) -> bool:
@@ -195,9 +195,8 @@ async def test_one_persons_calls_go_on_without_the_database(tmp_path: Path, own_
             with stopped(own_postgres):
                 await until(crowd.is_not_ready, BEARABLE)
                 crowd.begin()
-                line = await gateway.line()
-                for tool in ("list", "add", "spend"):
-                    assert (await crowd.ask(line, None, tool)).status == 200
-                line.close()
+                async with gateway.line() as line:
+                    for tool in ("list", "add", "spend"):
+                        assert (await crowd.ask(line, None, tool)).status == 200
             assert crowd.lately == {("list", "done"): 1, ("add", "done"): 1, ("spend", "done"): 1}
             assert crowd.slowest < BEARABLE

@@ -17,6 +17,11 @@ from starlette.websockets import WebSocket
 
 from gateway.surfaces.server import Server, server_config
 
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
 
 async def here(request: Request) -> Response:
     return PlainTextResponse("here")
@@ -55,10 +60,7 @@ async def test_a_websocket_client_that_is_busy_is_not_cut_off_for_an_unanswered_
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.up.wait()
         reader, writer = await asyncio.open_connection(*listener.getsockname())
-        writer.write(
-            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
+        writer.write(UPGRADE)
         ping = b"\x89\x04"
         with anyio.fail_after(5):
             for _ in range(4):
@@ -124,3 +126,32 @@ async def test_a_server_that_stops_does_not_wait_for_ever_for_a_request(caplog: 
         with anyio.fail_after(5):
             await door.turned_out.wait()
     assert "Traceback" not in caplog.text
+
+
+async def test_a_websocket_is_closed_when_the_calls_under_way_have_been_answered():
+    """A toolkit elsewhere answers over its own."""
+    calls, heard = [1], asyncio.Event()
+
+    async def toolkit(line: WebSocket) -> None:
+        await line.accept()
+        await line.receive_text()
+        calls.clear()
+        heard.set()
+        await line.receive()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = Starlette(routes=[WebSocketRoute("/", toolkit)])
+        server = Server(server_config(app), lambda: len(calls))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await server.up.wait()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(UPGRADE)
+        with anyio.fail_after(5):
+            await reader.readuntil(b"\r\n\r\n")
+            server.stop()
+            await asyncio.sleep(0)
+            writer.write(b"\x81\x84\0\0\0\0done")
+            await heard.wait()
+            assert (await reader.read()).startswith(b"\x88"), "then it is told that this is the end"
+            await serving
+        writer.close()

@@ -1,0 +1,28 @@
+"""`atp-gateway`, in a hurry: what a proof at its full size waits for. `python hurried.py '{"drain": 1}' serve …`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gateway.cli import main
+from gateway.surfaces import server
+from tests.warm import atp_gateway, python
+
+
+def serving(full: bool, **seconds: float) -> list[str]:
+    """The command; with these seconds in place of the program's own, unless the proof has its full size."""
+    return atp_gateway("serve") if full else python(Path(__file__), json.dumps(seconds), "serve")
+
+
+def hurry(seconds: dict[str, Any]) -> None:
+    server.DRAIN_SECONDS = seconds.get("drain", server.DRAIN_SECONDS)
+    server.PatientProtocol.header_seconds = seconds.get("header", server.HEADER_SECONDS)
+    server.PatientProtocol.body_seconds = seconds.get("body", server.BODY_SECONDS)
+
+
+if __name__ == "__main__":
+    hurry(json.loads(sys.argv[1]))
+    main(sys.argv[2:])
