@@ -19,12 +19,15 @@ NPM = $(PEERS)/bin/node $(PEERS)/bin/npm-cli.js --prefix tests --ignore-scripts 
 unexport PYTHONDONTWRITEBYTECODE
 
 PROOFS := tests/proofs tests/fuzzing
+LOWEST := .cache/lowest
+LOWEST_TESTS := $(addprefix tests/,access authorization cli isolation oauth store surfaces vault webhooks)
 
-.PHONY: help test proofs run lint types layers conformance benchmarks catalogue pages lock
+.PHONY: help test proofs lowest run lint types layers conformance benchmarks catalogue pages lock
 
 help:
 	@echo 'make test         install what is missing and run all tests (make test ARGS=tests/oauth for some)'
 	@echo 'make proofs       what must never happen to a token, or by what strangers send, tried at full size (minutes)'
+	@echo 'make lowest       the tests of the rooms that use a library, on the oldest versions that pyproject.toml allows'
 	@echo 'make run          the demo: a gateway, a provider and a person, on this machine (ARGS=--once to run it through)'
 	@echo 'make lint         style and formatting;  make types: mypy, strict;  make layers: who may import whom'
 	@echo 'make conformance  the official MCP conformance suite against our gateway'
@@ -38,6 +41,9 @@ test: $(OURS) $(THEIRS)
 
 proofs: $(OURS)
 	$(BIN)/python -m pytest --full -o faulthandler_timeout=1200 -n 2 --dist worksteal $(PROOFS) $(ARGS)
+
+lowest: $(LOWEST)/.installed $(THEIRS)
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal $(LOWEST_TESTS) $(ARGS)
 
 run: $(OURS)
 	$(BIN)/atp-gateway demo $(ARGS)
@@ -83,6 +89,16 @@ $(OURS): .venv/.locked pyproject.toml
 	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
+# What else the tests need is at its usual version.
+$(LOWEST)/.installed: requirements.lock tests/lowest.lock pyproject.toml
+	@echo 'Installing the oldest packages that pyproject.toml allows into $(LOWEST) (about a minute, once) …'
+	@rm -rf $(LOWEST)
+	@$(PYTHON) -m venv $(LOWEST)
+	@$(LOWEST)/bin/python $(PIP) install --no-deps --require-hashes -r requirements.lock
+	@$(LOWEST)/bin/python $(PIP) install --no-deps --require-hashes -r tests/lowest.lock
+	@$(LOWEST)/bin/python $(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
 # Theirs. Node comes out of a Python wheel: no Node on the machine is needed, or used.
 
 $(PEERS)/.installed: tests/peers.lock
@@ -108,8 +124,9 @@ RESOLVE = .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11
 	@.cache/uv/bin/python $(PIP) install uv
 
 lock: .cache/uv/bin/uv
-	@echo 'Resolving requirements.lock, tests/peers.lock and tests/package-lock.json …'
+	@echo 'Resolving requirements.lock, tests/lowest.lock, tests/peers.lock and tests/package-lock.json …'
 	@printf 'hatchling>=1.27\neditables\n' | $(RESOLVE) --upgrade --extra postgres --group dev -o requirements.lock pyproject.toml -
+	@$(RESOLVE) --upgrade --resolution lowest-direct --all-extras -o tests/lowest.lock pyproject.toml
 	@$(RESOLVE) --upgrade -o tests/peers.lock tests/peers.in
 	@$(MAKE) --no-print-directory $(PEERS)/.installed
 	@rm -f tests/package-lock.json

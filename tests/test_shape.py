@@ -15,6 +15,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,16 @@ def test_the_lock_holds_what_the_project_asks_for():
     locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
 
     assert {normal(name) for name in asked} - locked == set(), "run: make lock"
+
+
+def test_the_oldest_lock_holds_the_oldest_versions_that_may_be_installed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    locked = dict(re.findall(r"^([\w.-]+)==([\d.]+)", (ROOT / "tests" / "lowest.lock").read_text(), re.MULTILINE))
+
+    for requirement in asked:
+        oldest = requirement.partition(">=")[2].partition(",")[0].split(".")
+        assert locked[normal(requirement)].split(".")[: len(oldest)] == oldest, f"{requirement}: run make lock"
 
 
 def normal(requirement: str) -> str:
