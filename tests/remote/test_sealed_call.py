@@ -150,6 +150,7 @@ FORGED = {
     "for another gateway": by_other_key(VAULT.derive, OTHER),
     "by another vault": by_other_key(Vault(Keyring([new_key()])).derive),
     "by a key for something else": of_other_purpose("request-state"),
+    "by one key for all gateways": of_other_purpose(PURPOSE),
     "by the key of another gateway": of_other_purpose(PURPOSE + OTHER.id),
     "an end": lambda sealed: sealed[:9] + SEAL.seal_end(End(1), sealed),
     "ours, and no call": by_us_but_not_json,

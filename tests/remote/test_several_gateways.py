@@ -19,10 +19,13 @@ from gateway.errors import (
 )
 from gateway.remote.elsewhere import Wanted
 from gateway.remote.replicas import GONE
+from gateway.toolkit.replica import Replica
 from gateway.toolkit.tool_request import ToolRequest
-from gateway.types import Done, Failed
+from gateway.types import Credential, Done, Failed
 from tests.remote.several_gateways import new_vault, one_of_several, pair
 from tests.surfaces.atp.toolkit_house import ADA, SIGNED, soon, until
+
+EXPIRED = {"status": "error", "message": "expired", "category": "EXPIRED_AUTHENTICATION", "error": "invalid_token"}
 
 
 @pytest.fixture
@@ -106,16 +109,16 @@ async def test_a_worker_that_dies_with_the_call_leaves_its_outcome_unknown_at_on
         assert "Nobody knows whether" in error_of(await soon(call), UnknownOutcomeError)
 
 
-async def test_a_worker_that_does_not_answer_leaves_it_unknown_when_the_time_is_up(database_url):
-    async with pair(database_url, timeout=0.5) as two, two.worker() as worker:
+async def test_a_worker_that_does_not_answer_leaves_it_unknown_when_the_time_is_up(sqlite_url):
+    async with pair(sqlite_url, timeout=2) as two, two.worker() as worker:
         call = two.a.call(q=1)
         await worker.hear()
 
         assert "did not answer in time" in error_of(await soon(call), UnknownOutcomeError)
 
 
-async def test_workers_that_stay_busy_are_told_apart_from_what_was_sent(database_url):
-    async with pair(database_url, timeout=0.5) as two, two.worker(at_once=1) as worker:
+async def test_workers_that_stay_busy_are_told_apart_from_what_was_sent(sqlite_url):
+    async with pair(sqlite_url, timeout=2) as two, two.worker(at_once=1) as worker:
         first = two.a.call(q=1)
         await worker.hear()
         second = two.a.call(q=2)
@@ -164,6 +167,25 @@ async def test_a_token_goes_along_and_is_looked_up_where_the_call_came_in(signed
 
         assert request["auth_token"] == "ada-token-1"
         assert (signed.a.grants.looked_up, signed.b.grants.looked_up) == (1, 0)
+
+
+@pytest.mark.parametrize("hints", [{"read_only": True}, {}])
+async def test_a_refused_token_is_treated_as_if_the_worker_were_here(sqlite_url, hints):
+    """The request to the other gateway is ours and none of the tool's."""
+    async with pair(sqlite_url, **SIGNED, annotations=hints) as two, two.worker() as worker:
+        call = two.a.call(q=1)
+        await worker.answer(await worker.hear(), EXPIRED)
+        if hints:
+            again = await worker.hear()
+            assert again["auth_token"] == "ada-token-2"
+            await worker.answer(again, {"found": 1})
+            assert (await soon(call)).result.structured == {"found": 1}
+            return
+        there = str((await soon(call)).result)
+        async with two.worker(two.a) as here:
+            call = two.a.call(q=1)
+            await here.answer(await here.hear(), EXPIRED)
+            assert there == str((await soon(call)).result)
 
 
 async def test_one_call_is_on_record_once(signed):
@@ -277,6 +299,72 @@ async def test_a_call_is_never_passed_on(two):
         assert request["params"] == {"q": "once"}
         await worker.answer(request, "done")
         assert (await soon(call)).result.content[0].text == "done"
+
+
+async def test_a_gateway_without_a_worker_says_so_at_once_where_another_one_may_have_one(two):
+    async with two.worker(two.a):
+        await until(lambda: two.b.toolkits.find("default", "crm")._holders)
+        toolkit = two.b.toolkits.find("default", "crm")
+        toolkit.workers._patience = 60.0
+        with pytest.raises(ToolkitUnreachableError):
+            await soon(toolkit.call_here(ToolRequest("find", {}), 60.0, waits=False))
+
+
+async def test_a_call_does_not_wait_at_a_gateway_without_workers_while_another_has_one(sqlite_url):
+    async with pair(sqlite_url) as two, two.worker() as worker, one_of_several(sqlite_url, two.vault) as c:
+        await c.until_listed("find")
+        c.toolkits.find("default", "crm").workers._patience = 60.0
+        ask = two.a.toolkits._replicas.elsewhere.call
+        for number in range(6):  # whichever is asked first
+            wanted = Wanted("default", "crm", ToolRequest("find", {"q": number}))
+            call = asyncio.create_task(ask(wanted, [c.own, two.b.own], 60.0))
+            await worker.answer(await worker.hear(), number)
+            assert await soon(call) == number
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ToolRequest("list", {}),
+        ToolRequest("find", {}),
+        ToolRequest("find", {}, Credential("salesforce", "token")),
+    ],
+    ids=["an unknown tool", "no token", "a token of another provider"],
+)
+async def test_a_worker_is_not_sent_what_its_tool_is_not_known_to_take(signed, request_):
+    async with signed.worker() as worker:
+        ask = signed.a.toolkits._replicas.elsewhere.call
+        with pytest.raises(ToolkitUnreachableError):
+            await ask(Wanted("default", "crm", request_), [signed.b.own], 5.0)
+
+        call = signed.a.call(q="own")
+        assert (await worker.hear())["params"] == {"q": "own"}
+        call.cancel()
+
+
+@pytest.mark.parametrize(
+    ("answers", "seconds"), [(b"", 60), (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf", 60), (None, 0.5)]
+)
+async def test_a_link_that_breaks_after_the_request_leaves_the_outcome_unknown(two, answers, seconds):
+    """Hung up, hung up in the answer, or silent until the time is up. Nobody else is asked."""
+    asked = []
+
+    async def there(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        if answers is not None:
+            writer.write(answers)
+            writer.close()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(there, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        others = [Replica("x", url), Replica("y", url)]
+        wanted = Wanted("default", "crm", ToolRequest("find", {}))
+        with pytest.raises(UnknownOutcomeError, match="Nobody knows"):
+            await soon(two.a.toolkits._replicas.elsewhere.call(wanted, others, seconds))
+
+    assert len(asked) == 1
 
 
 async def test_a_gateway_without_workers_writes_nothing(two):
