@@ -70,7 +70,7 @@ class AuthorizationServer:
         """A server on this database, whose secrets this vault seals. `present` says whether people may still come."""
         documents = ClientDocuments(admission.fetch, admission.document_hosts) if admission.fetch else None
         clients = Clients(admission.configured, store.clients, documents)
-        keys = SigningKeys(store.signing_keys, vault, clock)
+        keys = SigningKeys(store.signing_keys, vault, audit, clock)
         tokens = AccessTokens(keys, store.grants, clock, issuer=offer.issuer, resource=offer.resource, present=present)
         chain = RefreshChain(vault.derive("refresh-tokens"))
         return cls(

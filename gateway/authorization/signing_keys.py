@@ -2,9 +2,10 @@
 
 The next key is published a day before it signs, so that whoever keeps our JWKS for a while has it in time; a former one
 stays for a day after, though no token that it signed lives longer than minutes. Several processes make the next key at
-most once. Opened keys are kept in memory, the list of them is read again every minute.
+most once. Opened keys are kept in memory, the list of them is read again every minute. Which key began and ended when
+is on record, by its id, which is in each token's header and in the JWKS.
 
-Below: vault, the store's rows, joserfc. Above: access_tokens, the surface. Source: RFC 7517, RFC 7518.
+Below: vault, audit, the store's rows, joserfc. Above: access_tokens, the surface. Source: RFC 7517, RFC 7518.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from typing import Any
 
 from joserfc.jwk import ECKey
 
+from gateway.audit import AuditLog
 from gateway.authorization_types import SigningKey
 from gateway.clock import Clock
 from gateway.store.signing_key_rows import SigningKeyRows
+from gateway.types import AuditEvent, Principal
 from gateway.vault.vault import Vault, own_binding
 
 ALGORITHM = "ES256"
 SIGNS_FOR = timedelta(days=30)
 PUBLISHED_BEFORE = timedelta(days=1)
 KEPT_AFTER = timedelta(days=1)
+_ITSELF = Principal("atp-gateway", "authorization server")
 _READ_EVERY = 60.0  # seconds
 _READ_AT_MOST_EVERY = 2.0
 
@@ -37,10 +41,17 @@ class SigningKeys:
     """`timer` counts seconds, as `time.monotonic` does."""
 
     def __init__(
-        self, rows: SigningKeyRows, vault: Vault, clock: Clock, *, timer: Callable[[], float] = time.monotonic
+        self,
+        rows: SigningKeyRows,
+        vault: Vault,
+        audit: AuditLog,
+        clock: Clock,
+        *,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rows = rows
         self._vault = vault
+        self._audit = audit
         self._clock = clock
         self._timer = timer
         self._listed: list[SigningKey] = []
@@ -75,7 +86,8 @@ class SigningKeys:
             if self._timer() - self._read_at >= at_most_old or self._is_next_due(self._listed):
                 listed = await self._rows.list_all()
                 if self._is_next_due(listed):
-                    await self._rows.insert(await self._make_next(listed))
+                    made = await self._make_next(listed)
+                    await self._rows.insert(made, self._event("signing_key.made", made.id))
                     listed = await self._rows.list_all()
                 self._listed, self._read_at = await self._without_old(listed), self._timer()
             return self._listed
@@ -107,10 +119,13 @@ class SigningKeys:
         now = self._clock.now()
         old = [key.id for key, next_ in pairwise(listed) if next_.signs_from + KEPT_AFTER < now]
         if old:
-            await self._rows.drop(old)
+            await self._rows.drop(old, lambda key_id: self._event("signing_key.destroyed", key_id))
             for key_id in old:
                 self._opened.pop(key_id, None)
         return [key for key in listed if key.id not in old]
+
+    def _event(self, action: str, key_id: str) -> AuditEvent:
+        return self._audit.event(_ITSELF, action, "done", reference=key_id)
 
 
 def _next_begins(listed: list[SigningKey], now: datetime) -> datetime:

@@ -61,12 +61,12 @@ class KeepAlive:
 
     async def _warn(self) -> None:
         for connection in await self._rows.list_to_warn(self._clock.now(), AT_ONCE):
-            if await self._rows.mark_warned(connection, self._clock.now()):
-                assert connection.ends_at is not None, "what is to be warned of has an end"
-                self._audit.record(
-                    connection.principal,
-                    "connection.ending_soon",
-                    f"ends_on_{connection.ends_at:%Y-%m-%d}",
-                    provider=connection.provider,
-                    account=connection.account_name,
-                )
+            assert connection.ends_at is not None, "what is to be warned of has an end"
+            event = self._audit.event(
+                connection.principal,
+                "connection.ending_soon",
+                f"ends_on_{connection.ends_at:%Y-%m-%d}",
+                provider=connection.provider,
+                account=connection.account_name,
+            )
+            await self._rows.mark_warned(connection, self._clock.now(), event)

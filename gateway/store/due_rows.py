@@ -10,10 +10,11 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, select, update
 
+from gateway.store.audit_rows import AuditRows
 from gateway.store.engine import Engines
 from gateway.store.tables import CONNECTIONS, from_row
 from gateway.store.times_ahead import is_over
-from gateway.types import Connection, ConnectionStatus
+from gateway.types import AuditEvent, Connection, ConnectionStatus
 
 _columns = CONNECTIONS.c
 _ACTIVE = _columns.status == ConnectionStatus.ACTIVE
@@ -22,8 +23,9 @@ _ACTIVE = _columns.status == ConnectionStatus.ACTIVE
 class DueRows:
     """What is due. At most `limit` rows at a time, the longest due first."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, audit: AuditRows) -> None:
         self._engines = engines
+        self._audit = audit
 
     async def list_to_renew(self, now: datetime, limit: int) -> list[Connection]:
         """Grants that want to be used before they die of idleness."""
@@ -40,14 +42,17 @@ class DueRows:
         due = and_(_columns.warn_at <= now, _ACTIVE)
         return await self._list(select(CONNECTIONS).where(due).order_by(_columns.warn_at).limit(limit))
 
-    async def mark_warned(self, connection: Connection, now: datetime) -> bool:
-        """Note that the person was told. False if another process did it, or the end is another by now."""
+    async def mark_warned(self, connection: Connection, now: datetime, event: AuditEvent) -> bool:
+        """Note that the person was told, by this event. False if another process did it, or the end is another by now.
+
+        It is recorded in the same transaction: that is how the person is told.
+        """
         statement = (
             update(CONNECTIONS)
             .where(_unmoved(connection), _columns.warn_at.is_not(None))
             .values(warn_at=None, warned_at=now)
         )
-        return await self._engines.change(statement) == 1
+        return await self._audit.change(statement, event)
 
     async def _list(self, statement: Select[tuple[object, ...]]) -> list[Connection]:
         return [from_row(Connection, row) for row in await self._engines.rows(statement)]

@@ -6,7 +6,8 @@ Through the services that make the changes, on both databases: whoever has chang
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
@@ -16,13 +17,17 @@ from gateway.access.keys import Keys
 from gateway.access.people import Arrival
 from gateway.access.totp import code_at, new_totp_secret, step_at
 from gateway.audit.verification import verify
+from gateway.authorization.signing_keys import SIGNS_FOR, SigningKeys
+from gateway.clock import MovableClock
 from gateway.errors import GatewayError, StoreUnavailableError
 from gateway.key_types import KeyKind
+from gateway.oauth.keep_alive import KeepAlive
+from gateway.oauth.refresher import Refresher
 from gateway.people_types import Person
 from gateway.remote.review import Review
 from gateway.store.store import Store
 from gateway.store.tables import METADATA
-from gateway.types import Principal
+from gateway.types import Connection, ConnectionStatus, CredentialKind, Principal
 from gateway.webhooks.wired import wired
 from tests.access.household import GOOD, OURSELVES, Household, household
 from tests.audit.troubles import unwritable
@@ -49,6 +54,7 @@ class Gateway:
             | await self._of_keys_and_hooks()
             | await self._of_programs()
             | await self._of_tools()
+            | await self._of_time()
         )
 
     async def _of_people(self) -> dict[str, Change]:
@@ -122,6 +128,25 @@ class Gateway:
             "tool.approved": lambda: self.review.approve(tools["find"], by=OURSELVES),
             "tool.rejected": lambda: self.review.reject(tools["list"], by=OURSELVES),
             "tool.removed": lambda: rows.commit("default", "crm", "h", names, now, fact=lambda _: removed),
+        }
+
+    async def _of_time(self) -> dict[str, Change]:
+        """What nobody does: a grant comes near its end, and the keys that sign grow old."""
+        store, audit, now = self.store, self.home.audit, self.home.clock.now()
+        ends = {"ends_at": now + timedelta(days=3), "warn_at": now}
+        ending = Connection(
+            "c" * 32, ALICE, "acme", CredentialKind.OAUTH2, "account", None, frozenset(), ConnectionStatus.ACTIVE,
+            b"sealed", now, now, **ends,
+        )  # fmt: skip
+        assert await store.connections.insert(ending)
+        nothing_to_renew = cast(Refresher, None)
+        later = MovableClock(now + SIGNS_FOR)
+        [first, *_] = await store.signing_keys.list_all()
+        destroyed = audit.event(OURSELVES, "signing_key.destroyed", "done", reference=first.id)
+        return {
+            "connection.ending_soon": KeepAlive(store.due, nothing_to_renew, audit, self.home.clock).look_after,
+            "signing_key.made": SigningKeys(store.signing_keys, self.home.vault, audit, later).signing,
+            "signing_key.destroyed": lambda: store.signing_keys.drop([first.id], lambda _: destroyed),
         }
 
     async def _signed_in(self, name: str) -> Person:

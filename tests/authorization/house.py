@@ -88,7 +88,8 @@ class House:
         self._told += len(await self.events())
 
     async def actions(self) -> list[str]:
-        return [event.action for event in await self.events()]
+        """What people and programs did."""
+        return [event.action for event in await self.events() if not event.action.startswith("signing_key.")]
 
     async def register(self, **more: Any) -> dict[str, Any]:
         assert self.server.registration

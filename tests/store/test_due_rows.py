@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from gateway.store.store import Store
-from gateway.types import Connection, ConnectionStatus, Principal
+from gateway.types import AuditEvent, Connection, ConnectionStatus, Principal
 from tests.store.test_lease_rows import LATER, NOW, connection, renewed, stored
 
 SOONER = NOW - timedelta(hours=1)
@@ -59,7 +60,9 @@ async def test_a_person_is_told_once(store: Store) -> None:
     await store.connections.insert(connection(warn_at=NOW, ends_at=LATER))
 
     [due] = await store.due.list_to_warn(NOW, 10)
-    assert await store.due.mark_warned(due, LATER)
-    assert not await store.due.mark_warned(due, LATER)
+    event = AuditEvent("e" * 32, NOW, due.principal, "connection.ending_soon", "soon")
+    assert await store.due.mark_warned(due, LATER, event)
+    assert not await store.due.mark_warned(due, LATER, replace(event, id="f" * 32))
+    assert await store.audit.list_latest(due.principal) == [event]
     assert await store.due.list_to_warn(LATER, 10) == []
     assert (await stored(store)).warned_at == LATER

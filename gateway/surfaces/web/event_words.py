@@ -45,6 +45,8 @@ _ACTIONS = {
     "grant.refreshed": "Program signed in again",
     "grant.revoked": "The program's access ended",
     "grant.reused": "The program's access ended: a used token came back",
+    "signing_key.made": "Key made that signs access tokens",
+    "signing_key.destroyed": "Key destroyed that signed access tokens",
     "person.signed_in": "Signed in here",
     "account.made": "Account made",
     "account.invited": "Invited to an account",
