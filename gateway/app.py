@@ -239,6 +239,7 @@ async def serving(
     from gateway.entry import Entry, entry_of
     from gateway.people_entry import base_url_of, check_sign_in, say_who_cannot_connect
     from gateway.safe_settings import check, is_open
+    from gateway.surfaces.proxies import Proxies
     from gateway.web_app import bind, serve_until_left, team_app
 
     if authenticator is None:
@@ -274,7 +275,8 @@ async def serving(
             app = team_app(gateway, accounts, entry, host, port)
             entry.open()
             try:
-                async with serve_until_left(app, listener, lambda: gateway.audit.calls_under_way):
+                proxies = Proxies(settings.server.trusted_proxies)
+                async with serve_until_left(app, listener, lambda: gateway.audit.calls_under_way, proxies):
                     with _signals(gateway, handle_signals):
                         yield gateway
             finally:

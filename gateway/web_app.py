@@ -354,10 +354,13 @@ def bind(host: str, port: int) -> Iterator[socket.socket]:
 
 @asynccontextmanager
 async def serve_until_left(
-    app: Any, listener: socket.socket, calls_under_way: Callable[[], int] = lambda: 0
+    app: Any,
+    listener: socket.socket,
+    calls_under_way: Callable[[], int] = lambda: 0,
+    proxies: Proxies = Proxies(),  # noqa: B008 - it trusts nobody
 ) -> AsyncIterator[None]:
     """The app answers on the socket for the block, and until the calls under way have been answered."""
-    server = Server(server_config(app), calls_under_way)
+    server = Server(server_config(app, proxies), calls_under_way)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     up = asyncio.create_task(server.up.wait())
     await asyncio.wait({running, up}, return_when=asyncio.FIRST_COMPLETED)

@@ -22,6 +22,7 @@ from starlette.types import Scope
 
 from gateway.access.recent import Recent
 from gateway.surfaces.doors import Door, Entrance
+from gateway.surfaces.proxies import network_of
 from gateway.surfaces.refusal import GUESSING, Refusal
 
 log = logging.getLogger(__name__)
@@ -71,20 +72,16 @@ class Guessing:
 
     def _address(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
         """Where a request is from, a network of version 6 as one; None where others may come from there as well."""
-        try:
-            found = ipaddress.ip_address((scope.get("client") or ("",))[0])
-        except ValueError:
-            return None
-        if found.is_loopback:
+        address = (scope.get("client") or ("",))[0]
+        whose = network_of(address)
+        if whose is None or (found := ipaddress.ip_address(address)).is_loopback:
             return None
         if found.is_private and "x-forwarded-for" in headers and not self._knows_proxies:
             if not self._warned:
                 self._warned = True
                 log.warning("a proxy at %s says for whom it asks; if it is yours, name it in trusted_proxies", found)
             return None
-        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
-            return str(ipaddress.ip_network((found, 64), strict=False))
-        return str(found)
+        return whose
 
     def _count(self, address: str) -> float:
         count, at = self._wrong.get(address, (0.0, 0.0))

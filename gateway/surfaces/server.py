@@ -26,7 +26,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.surfaces.crowd import Crowd
 from gateway.surfaces.probing import ProbingProtocol
+from gateway.surfaces.proxies import Proxies
 
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 60.0
@@ -60,7 +62,8 @@ def most_connections() -> int:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose request does not arrive in time, whose headers grow too long, or that is one too many.
+    """Closes a connection whose request does not arrive in time, whose headers grow too long, or that is one too many:
+    of all, or from one address.
 
     A body that goes on after the answer is read, and thrown away, until its time is up: closing at once would destroy
     the answer on its way (RFC 9112 section 9.6).
@@ -70,15 +73,17 @@ class PatientProtocol(HttpToolsProtocol):
     body_seconds = BODY_SECONDS
     most_connections = most_connections()
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    def __init__(self, config: Config, **more: Any) -> None:
+        super().__init__(config, **more)
+        self._crowd = config.crowd
         self.access_log = False  # uvicorn turns it on again for whoever has put a handler on its logger
         self._deadline: asyncio.TimerHandle | None = None
         self._header_bytes: int | None = 0  # None while no headers are being read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.most_connections:
+        may_enter = self._crowd.enter(peer_of(self))
+        if not may_enter or len(self.connections) > self.most_connections:
             transport.write(_FULL)
             transport.close()
             return
@@ -89,6 +94,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._allow(None)
+        self._crowd.leave(peer_of(self))
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -127,6 +133,31 @@ class PatientProtocol(HttpToolsProtocol):
         if self._header_bytes is None and not self.cycle.response_started:
             self.transport.write(_TOO_SLOW)
         self.transport.close()
+
+
+class Socket(ProbingProtocol):
+    """A WebSocket: it has taken the place of the connection that it was."""
+
+    def __init__(self, config: Config, **more: Any) -> None:
+        super().__init__(config, **more)
+        self._crowd = config.crowd
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._crowd.leave(peer_of(self))
+        super().connection_lost(exc)
+
+
+def peer_of(connection: PatientProtocol | Socket) -> str:
+    """The address at its other end; empty where that has none."""
+    return connection.client[0] if connection.client else ""
+
+
+class Config(uvicorn.Config):
+    """Uvicorn's, and whom the connections of a server are from."""
+
+    def __init__(self, app: ASGIApp, crowd: Crowd, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self.crowd = crowd
 
 
 class Server(uvicorn.Server):
@@ -195,14 +226,14 @@ async def _when(is_so: Callable[[], bool]) -> None:
         pause = min(pause + 0.001, 0.1)
 
 
-def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:
-    """The settings that every listener of ours shares; `more` are uvicorn's own, and win."""
+def server_config(app: ASGIApp, proxies: Proxies = Proxies(), **more: Any) -> Config:  # noqa: B008 - it trusts nobody
+    """The settings that every listener of ours shares; `more` are uvicorn's own, and win. `proxies` are our own."""
     log = logging.getLogger("uvicorn.error")
     log.setLevel(logging.WARNING)  # below it stand paths of WebSockets, with keys in them
     log.addFilter(_is_a_fault)
     settings: dict[str, Any] = {
         "http": PatientProtocol,
-        "ws": ProbingProtocol,
+        "ws": Socket,
         "lifespan": "on",
         "log_config": None,
         "access_log": False,
@@ -214,7 +245,8 @@ def server_config(app: ASGIApp, **more: Any) -> uvicorn.Config:
         "ws_per_message_deflate": False,  # costs memory for each socket, and lengths tell of tokens beside chosen text
         "timeout_graceful_shutdown": GRACE_SECONDS,
     }
-    return uvicorn.Config(app, **{**settings, **more})
+    chosen = {**settings, **more}
+    return Config(app, Crowd(chosen["http"].most_connections // 3, proxies), **chosen)
 
 
 def _is_a_fault(record: logging.LogRecord) -> bool:
