@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.audit import AuditLog
-from gateway.errors import CapabilityMissingError, DeclinedError, NotAllowedError
+from gateway.errors import CapabilityMissingError, DeclinedError, NotAllowedError, StoreUnavailableError
 from gateway.redaction import MASK, Redactor
 from gateway.toolkit.context import OURS, Answer, Form, InputNeeded
 from gateway.types import Call, Credential, Failed, NeedsInput
@@ -47,6 +47,13 @@ class Approvals:
             return NeedsInput(needed.asks)
         except CapabilityMissingError:
             return self._cannot_ask(call)
+        except StoreUnavailableError as error:
+            self._record(call, error.code)
+            sentence = (
+                f"{call.tool} was not run: whether the person's yes was used before cannot be seen, because the "
+                "gateway's database does not answer. Try again in a moment."
+            )
+            return Failed(StoreUnavailableError(sentence))
         return self._told(call, answer)
 
     def _told(self, call: Call, answer: Answer) -> Failed | None:

@@ -24,6 +24,7 @@ from gateway.types import AuditEvent, Call, Credential, FlowStatus, NeedsConnect
 
 if TYPE_CHECKING:
     from gateway.access.keys import Keys
+    from gateway.access.spent_approvals import SpentApprovals
     from gateway.audit import AuditLog
     from gateway.oauth.apps import Apps
     from gateway.oauth.broker import Broker
@@ -81,6 +82,12 @@ class Accounts:
     transport: ProviderTransport
     upkeep: Upkeep
 
+    @property
+    def approvals(self) -> SpentApprovals:
+        from gateway.access.spent_approvals import SpentApprovals
+
+        return SpentApprovals(self.store.approvals, self.clock)
+
     async def finish(self) -> None:
         """Let what is under way come to its end, refreshes before all. What it did can still be recorded."""
         await self.upkeep.close()
@@ -108,7 +115,7 @@ class Outside:
 
 
 class DeferredAccounts:
-    """The executor's `Credentials` and the MCP surface's `Waits`, which open the rooms when they are needed.
+    """The executor's `Credentials` and the MCP surface's `BetweenRounds`, which open the rooms when they are needed.
 
     `outside` is for tests that make databases and networks fail; None is the real one.
     """
@@ -158,6 +165,12 @@ class DeferredAccounts:
 
     async def wait(self, flow_id: str, principal: Principal, seconds: float) -> FlowStatus:
         return await (await self.open()).flows.wait(flow_id, principal, seconds)
+
+    async def claim(self, call: str) -> bool:
+        return await (await self.open()).approvals.claim(call)
+
+    async def release(self, call: str) -> None:
+        await (await self.open()).approvals.release(call)
 
     async def offered(self, principal: Principal) -> Mapping[Need, tuple[str, ...]]:
         """Where the person can choose an account. None of it until the rooms are open, which this sees to.
@@ -310,6 +323,7 @@ class DeferredAccounts:
     def _upkeep(
         self, store: Store, clock: SharedClock, refresher: Refresher, flows: Flows, more: Mapping[str, Work]
     ) -> Upkeep:
+        from gateway.access.spent_approvals import SpentApprovals
         from gateway.audit.retention import Retention
         from gateway.audit.unfinished import Unfinished
         from gateway.oauth.keep_alive import KeepAlive
@@ -319,6 +333,7 @@ class DeferredAccounts:
             "clock": lambda: _compare(clock, store),
             "connections": KeepAlive(store.due, refresher, self.audit, clock).look_after,
             "flows": flows.prune,
+            "approvals": SpentApprovals(store.approvals, clock).prune,
         }
         if self.audit.strict:
             works["calls"] = Unfinished(store.trail, store.marks, store.audit.append, self.audit, clock).settle

@@ -11,6 +11,7 @@ from datetime import timedelta
 from gateway.clock import Clock
 from gateway.store.account_rows import AccountRows
 from gateway.store.address import reached
+from gateway.store.approval_rows import ApprovalRows
 from gateway.store.audit_rows import AuditRows
 from gateway.store.client_rows import ClientRows
 from gateway.store.connection_rows import ConnectionRows
@@ -65,6 +66,7 @@ class Store:
         self.sessions = SessionRows(engines)
         self.accounts = AccountRows(engines, self.audit)
         self.throttles = ThrottleRows(engines)
+        self.approvals = ApprovalRows(engines)
 
     @classmethod
     async def open(cls, url: str, *, upgrade: bool = True) -> Store:

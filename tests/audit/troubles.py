@@ -1,4 +1,4 @@
-"""What can ail the audit's tables, for a while."""
+"""What can ail the audit's tables, and others, for a while."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.store.test_schema import execute
 
 
 @contextmanager
-def unwritable(url: str) -> Iterator[None]:
-    """Nothing can be put into the audit."""
+def unwritable(url: str, table: str = "audit") -> Iterator[None]:
+    """Nothing can be put into the table."""
     if url.startswith("sqlite"):
-        execute(url, "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
+        execute(url, f"CREATE TRIGGER no BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END")
         yield
         execute(url, "DROP TRIGGER no")
         return
     execute(url, "CREATE FUNCTION no() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no'; END $$ LANGUAGE plpgsql")
-    execute(url, "CREATE TRIGGER no BEFORE INSERT ON audit EXECUTE FUNCTION no()")
+    execute(url, f"CREATE TRIGGER no BEFORE INSERT ON {table} EXECUTE FUNCTION no()")
     yield
-    execute(url, "DROP TRIGGER no ON audit")
+    execute(url, f"DROP TRIGGER no ON {table}")
 
 
 @contextmanager

@@ -10,24 +10,23 @@ from typing import Any
 
 from gateway.executor import Executor
 from gateway.surfaces.mcp.challenge import Challenges
-from gateway.surfaces.mcp.channel import HostChannel, Pushed, Replayed
+from gateway.surfaces.mcp.channel import HostChannel, Pushed, Replayed, Spent
 from gateway.surfaces.mcp.encode import error_to_wire, result_to_wire
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.request import Request, Who, client_of, is_modern
 from gateway.surfaces.mcp.rounds import Round, ask_questions, read_round
-from gateway.surfaces.mcp.spent import Spent
 from gateway.types import Call, Done, Failed, NeedsConnection, NeedsInput
 
 
 class Calls:
     """Answers `tools/call`."""
 
-    def __init__(self, executor: Executor, challenges: Challenges, who: Who, limits: Limits) -> None:
+    def __init__(self, executor: Executor, challenges: Challenges, who: Who, limits: Limits, spent: Spent) -> None:
         self._executor = executor
         self._challenges = challenges
         self._who = who
         self._limits = limits
-        self._spent = Spent()
+        self._spent = spent
 
     async def answer(self, request: Request) -> dict[str, Any]:
         """The result as JSON. Raises MCPError for what leaves as a JSON-RPC error."""
@@ -52,7 +51,7 @@ class Calls:
             case Failed(error):
                 return error_to_wire(error, request.protocol_version)
             case NeedsConnection() as needs:
-                replay.go_on()
+                await replay.go_on()
                 return self._challenges.answer(needs, request, before, principal)
             case NeedsInput(asks):
-                return ask_questions(asks, replay.given, replay.go_on())
+                return ask_questions(asks, replay.given, await replay.go_on())

@@ -15,7 +15,7 @@ import logging
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import mcp_types as types
 from mcp.server.connection import allowed_log_levels
@@ -24,11 +24,10 @@ from mcp.shared.message import ServerMessageMetadata
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from gateway.errors import CapabilityMissingError
+from gateway.errors import CapabilityMissingError, StoreUnavailableError
 from gateway.surfaces.mcp.questions import fingerprint, read_answer, to_request
 from gateway.surfaces.mcp.request import Request, capabilities_of, connection_of, is_modern
 from gateway.surfaces.mcp.rounds import Round
-from gateway.surfaces.mcp.spent import Spent
 from gateway.toolkit.context import OURS, Answer, Ask, InputNeeded, Level
 
 log = logging.getLogger(__name__)
@@ -126,6 +125,18 @@ class Pushed:
         return read_answer(ask, result.model_dump(mode="json", by_alias=True)) or Answer("cancel")
 
 
+class Spent(Protocol):
+    """Which calls' approvals were used, by the names of their rounds. StoreUnavailableError where nobody can tell."""
+
+    async def claim(self, call: str) -> bool:
+        """Whether this is the one run that the call's approval is for."""
+        ...
+
+    async def release(self, call: str) -> None:
+        """The run ended with a question: it comes again, with the same approval."""
+        ...
+
+
 class Replayed:
     """Answers questions from what the host brought with this round; ends the call with those still open.
 
@@ -138,17 +149,22 @@ class Replayed:
         self._claimed: bool | None = None
         self.given: dict[str, tuple[str, Any]] = {}
 
-    def go_on(self) -> str | None:
+    async def go_on(self) -> str | None:
         """The call is to come again, with these answers: the name of its rounds, None where they begin anew."""
         if self._claimed and self._round.call:
-            self._spent.release(self._round.call)
+            try:
+                await self._spent.release(self._round.call)
+            except StoreUnavailableError:
+                log.warning("an approval could not be given back: the person will be asked again")
         return None if self._claimed is False else self._round.call
 
     async def __call__(self, asks: Mapping[str, Ask]) -> Mapping[str, Answer]:
         answers: dict[str, Answer] = {}
         for key, ask in asks.items():
             mark = fingerprint(ask)
-            response = self._round.response(key, mark) if self._is_fresh(key) else None
+            response = self._round.response(key, mark)
+            if response is not None and not await self._is_fresh(key):
+                response = None
             if answer := read_answer(ask, response):
                 answers[key] = answer
                 self.given[key] = (mark, response)
@@ -158,9 +174,9 @@ class Replayed:
             raise InputNeeded({key: ask for key, ask in asks.items() if key not in answers})
         return answers
 
-    def _is_fresh(self, key: str) -> bool:
+    async def _is_fresh(self, key: str) -> bool:
         if not key.startswith(OURS) or self._round.call is None:
             return True
         if self._claimed is None:
-            self._claimed = self._spent.claim(self._round.call)
+            self._claimed = await self._spent.claim(self._round.call)
         return self._claimed

@@ -10,6 +10,7 @@ Below: the executor, the registry, the policy. Above: app, cli.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from gateway.access.policy import Policy
 from gateway.executor import Executor
@@ -17,6 +18,7 @@ from gateway.surfaces.bearer import Bearer
 from gateway.surfaces.mcp.calls import Calls
 from gateway.surfaces.mcp.challenge import Challenges, Waits
 from gateway.surfaces.mcp.changes import ListChanges
+from gateway.surfaces.mcp.channel import Spent
 from gateway.surfaces.mcp.http import HttpTransport
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.listing import AccountChoices, Listing, NoChoice
@@ -29,16 +31,20 @@ from gateway.toolkit.registry import Registry
 from gateway.types import Principal
 
 
+class BetweenRounds(Waits, Spent, Protocol):
+    """What happens between the rounds of a call: a person finishes connecting, an approval is used."""
+
+
 class McpSurface:
     """Serves the registry's tools over MCP. `state_keys` gives 32-byte keys, the sealing one first; replicas share
-    them. `waits` tells when a person has finished connecting, `accounts` which ones there are to choose from."""
+    them, and what is told by `between`. `accounts` says which ones there are to choose from."""
 
     def __init__(
         self,
         executor: Executor,
         registry: Registry,
         policy: Policy,
-        waits: Waits,
+        between: BetweenRounds,
         *,
         state_keys: Keys,
         identity: Identity,
@@ -48,7 +54,7 @@ class McpSurface:
         self._executor = executor
         self._registry = registry
         self._policy = policy
-        self._waits = waits
+        self._between = between
         self._state_keys = state_keys
         self._identity = identity
         self._accounts = accounts
@@ -56,10 +62,10 @@ class McpSurface:
 
     def server(self, who: Who) -> GatewayServer:
         """A server that acts for whomever `who` names for each request."""
-        challenges = Challenges(self._waits, self._limits)
+        challenges = Challenges(self._between, self._limits)
         return GatewayServer(
             self._identity,
-            Calls(self._executor, challenges, who, self._limits),
+            Calls(self._executor, challenges, who, self._limits, self._between),
             Listing(self._registry, self._policy, who, self._limits, self._accounts),
             ListChanges(self._registry, self._policy, who, self._limits, self._accounts),
             challenges,

@@ -20,7 +20,6 @@ from gateway.access.rules import Rule
 from gateway.approval import KEY, question
 from gateway.secret import Secret
 from gateway.surfaces.mcp.limits import Limits
-from gateway.surfaces.mcp.spent import FOR_SECONDS, Spent
 from gateway.toolkit.context import NullChannel
 from gateway.types import Call, Credential
 from tests.surfaces.mcp.world import ALICE, World, text_of
@@ -234,20 +233,54 @@ async def test_the_yes_to_a_tool_that_asks_something_itself_is_for_one_call_too(
     assert list(answers[1]["inputRequests"]) == [KEY]
 
 
-def test_what_was_used_is_forgotten_once_it_can_come_no_more() -> None:
-    seconds = [0.0]
-    spent = Spent(lambda: seconds[0])
-    assert spent.claim("one")
-    assert not spent.claim("one")
-    spent.release("one")
-    assert spent.claim("one")
+async def test_nothing_runs_where_nobody_can_tell_whether_the_yes_was_used(world: World) -> None:
+    async with posting(world, "wipe") as post:
+        asked = (await post({"arguments": {"path": "/"}}))["result"]
+        agreed = {"arguments": {"path": "/"}, "inputResponses": AGREED, "requestState": asked["requestState"]}
+        world.consents.is_away = True
+        refused = (await post(agreed))["result"]
+        assert refused["isError"]
+        assert (
+            "wipe was not run: whether the person's yes was used before cannot be seen" in refused["content"][0]["text"]
+        )
+        assert world.ran == []  # type: ignore[attr-defined]
 
-    seconds[0] = FOR_SECONDS + 1
-    assert spent.claim("two")
-    assert list(spent._until) == ["two"]
-    for number in range(10_010):
-        spent.claim(str(number))
-    assert len(spent._until) == 10_000
+        world.consents.is_away = False
+        assert (await post(agreed))["result"]["content"][0]["text"] == "wiped"
+    assert await approvals(world) == ["store_unavailable", "approved"]
+
+
+async def test_a_yes_that_cannot_be_given_back_is_asked_for_again(world: World) -> None:
+    """The tool has a question of its own, and meanwhile the database has gone away: all begins anew."""
+    person = Person("accept")
+    runs: list[int] = []
+
+    @world.tool(destructive=True)
+    async def wipe_late(ctx: Context) -> str:
+        """The database goes away while it runs for the first time."""
+        runs.append(len(runs) + 1)
+        world.consents.is_away = runs == [1]
+        schema = {"type": "object", "properties": {"really": {"type": "boolean"}}}
+        return (await ctx.ask(Form("Really?", schema), key="really")).action
+
+    async def answer(context: Any, params: Any) -> types.ElicitResult:
+        world.consents.is_away = False
+        return await person(context, params)
+
+    async with Client(world.server(), mode="auto", elicitation_callback=answer) as client:
+        assert text_of(await client.call_tool("wipe_late")) == "accept"
+
+    assert person.asked == ["May wipe_late run?", "Really?"] * 2
+
+
+async def test_a_call_that_brings_no_yes_uses_none(world: World) -> None:
+    """Nor does it ask anybody whether one was used."""
+    world.consents.is_away = True
+    async with posting(world, "wipe") as post:
+        first = (await post({"arguments": {"path": "/"}}))["result"]
+        again = (await post({"arguments": {"path": "/"}, "requestState": first["requestState"]}))["result"]
+
+    assert list(first["inputRequests"]) == list(again["inputRequests"]) == [KEY]
 
 
 def test_what_a_person_is_shown_holds_no_secret_and_cannot_be_forged() -> None:

@@ -18,7 +18,7 @@ from gateway.access.policy import Policy
 from gateway.access.scopes import EVERY
 from gateway.audit import AuditLog
 from gateway.clock import SystemClock
-from gateway.errors import FlowNotFoundError, GatewayError, NotAllowedError
+from gateway.errors import FlowNotFoundError, GatewayError, NotAllowedError, StoreUnavailableError
 from gateway.executor import Executor
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.listing import NoChoice
@@ -51,7 +51,7 @@ class RegistrySink:
 
 
 class FakeConsents:
-    """Credentials and consents in one: who has connected what, and whoever waits for it."""
+    """Credentials and consents in one: who has connected what, whoever waits for it, and which approvals were used."""
 
     def __init__(self) -> None:
         self.connected: set[tuple[str, str]] = set()
@@ -61,6 +61,21 @@ class FakeConsents:
         self.waits: list[tuple[str, str, float]] = []
         self.refusal: GatewayError | None = None
         self._changed = asyncio.Condition()
+        self.used: set[str] = set()
+        self.is_away = False
+        """Whether nobody can tell what was used."""
+
+    async def claim(self, call: str) -> bool:
+        if self.is_away:
+            raise StoreUnavailableError("away")
+        is_fresh = call not in self.used
+        self.used.add(call)
+        return is_fresh
+
+    async def release(self, call: str) -> None:
+        if self.is_away:
+            raise StoreUnavailableError("away")
+        self.used.discard(call)
 
     def describe(self, provider: str) -> None:
         return None
