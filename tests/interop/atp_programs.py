@@ -90,6 +90,7 @@ async def _keep(stream: asyncio.StreamReader, lines: list[str]) -> None:
 class Operated:
     """`atp-gateway serve`, and its operator's command line. `log` is all that it ever printed."""
 
+    process: Process
     base_url: str
     environment: Mapping[str, str]
     folder: Path
@@ -152,7 +153,7 @@ async def operated(folder: Path, environment: Mapping[str, str], port: int = 0) 
         await until(lambda: _address(log) or process.returncode is not None)
         base_url = _address(log)
         assert base_url, log.read_text()
-        yield Operated(base_url, environment, folder, log)
+        yield Operated(process, base_url, environment, folder, log)
     finally:
         if process.returncode is None:
             process.terminate()

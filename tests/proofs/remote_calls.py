@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx2
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 
 DEADLINE = 4.0  # seconds that a call may take
 HANGS = 60.0
@@ -45,6 +46,7 @@ class Callers:
     ended: list[Ended] = field(default_factory=list)
     is_over: bool = False
     _calling: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+    _hung_up: set[str] = field(default_factory=set)
 
     async def call_on(self, number: int) -> None:
         """Caller `number`, an MCP host or an app."""
@@ -62,19 +64,25 @@ class Callers:
         began = loop.time()
         await asyncio.wait([task], timeout=HANGS)
         assert task.done(), "a call hangs"
-        how = "hung up" if task.cancelled() else task.result()
         del self._calling[call_id]
+        gone = call_id in self._hung_up  # then the SDK's client may end in an error of its own
+        how = "hung up" if task.cancelled() or (gone and task.exception()) else task.result()
         self.ended.append(Ended(call_id, how, loop.time() - began))
         return self.ended[-1]
 
     def hang_up(self, chance: random.Random) -> None:
         """One of the callers goes in the middle of its call."""
         if self._calling:
-            chance.choice(list(self._calling.values())).cancel()
+            call_id = chance.choice(list(self._calling))
+            self._hung_up.add(call_id)
+            self._calling[call_id].cancel()
 
     async def _by_host(self, arguments: dict[str, Any]) -> str:
         async with Client(f"{self.base_url}/mcp") as host:
-            answer = await host.call_tool("work", arguments)
+            try:
+                answer = await host.call_tool("work", arguments)
+            except MCPError as error:  # such as of a tool that is not listed any more
+                return _named(error.message)
         if answer.is_error:
             return _named(answer.content[0].text)
         return "value" if answer.structured_content == {"call_id": arguments["call_id"]} else f"wrong: {answer}"
@@ -91,7 +99,8 @@ class Callers:
 
 
 def _named(message: str) -> str:
-    if "was not called" in message or "There is no tool" in message or "has no tool" in message:
+    unknown = ("There is no tool", "has no tool", "Unknown tool", "There is no toolkit")
+    if "was not called" in message or any(words in message for words in unknown):
         return "not sent"
     return "unknown" if "Nobody knows whether it did its work" in message else f"said: {message}"
 
