@@ -309,7 +309,15 @@ def from_afar(gateway: Gateway, accounts: Accounts) -> FromAfar:
     from gateway.surfaces.replica_call import REPLICA_PATHS, replica_routes
 
     holder = Holder(CallSeal(accounts.vault.derive, own), toolkits.find, accounts.clock)
-    routes += replica_routes(holder.answer)
+
+    async def answer(call: bytes) -> bytes | None:
+        gateway.audit.calls_under_way += 1  # another gateway has it on record; a stop waits for it here
+        try:
+            return await holder.answer(call)
+        finally:
+            gateway.audit.calls_under_way -= 1
+
+    routes += replica_routes(answer)
     return FromAfar(routes, TOOLKIT_PATHS, REPLICA_PATHS, registration, toolkits)
 
 

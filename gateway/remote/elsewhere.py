@@ -35,8 +35,9 @@ PATH = "/internal/v1/call"
 MEDIA_TYPE = "application/octet-stream"
 LONGEST_END = 16 << 20  # bytes: a worker's largest answer, with every letter escaped
 _MARGIN = 0.2  # seconds by which the other gateway's time is up before ours, so that we are told what is known
-_CONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 2.0
 _IDLE_SECONDS = 3.0  # less than the other side keeps an idle connection: what it is about to close is not used
+MOST_AT_ONCE = 200  # calls to other gateways: fewer than one of them takes connections from one address
 _MOST_SEALS = 100
 
 
@@ -50,9 +51,21 @@ class Wanted:
 
 
 class Elsewhere:
-    """The way to the other gateways. Made once, closed at the end of the process."""
+    """The way to the other gateways. Made once, closed at the end of the process.
 
-    def __init__(self, derive: Derive, clock: Clock) -> None:
+    So many calls are under way at once, and one more waits as long for its turn as for a connection.
+    """
+
+    def __init__(
+        self,
+        derive: Derive,
+        clock: Clock,
+        *,
+        most_at_once: int = MOST_AT_ONCE,
+        connect_seconds: float = CONNECT_SECONDS,
+    ) -> None:
+        self._most_at_once = most_at_once
+        self._connect_seconds = connect_seconds
         self._derive = derive
         self._clock = clock
         self._seals: dict[Replica, CallSeal] = {}
@@ -102,7 +115,7 @@ class Elsewhere:
             holder.url.rstrip("/") + PATH,
             content=call,
             headers={"Content-Type": MEDIA_TYPE},
-            extensions={"trace": note, "timeout": {"connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}},
+            extensions={"trace": note, "timeout": {"connect": self._connect_seconds, "pool": self._connect_seconds}},
         )
         try:
             async with asyncio.timeout(seconds):
@@ -115,6 +128,8 @@ class Elsewhere:
         except (httpx2.HTTPError, OSError, TimeoutError) as error:
             if has_left:
                 raise _unknown(wanted, "has gone, or did not answer in time") from None
+            if isinstance(error, httpx2.PoolTimeout):
+                raise _too_many(wanted) from None
             log.warning("the gateway at %s cannot be reached: %s", holder.url, type(error).__name__)
             raise _not_sent(wanted) from None
 
@@ -133,7 +148,9 @@ class Elsewhere:
                 transport=httpx2.AsyncHTTPTransport(
                     trust_env=False,
                     limits=httpx2.Limits(
-                        max_connections=None, max_keepalive_connections=32, keepalive_expiry=_IDLE_SECONDS
+                        max_connections=self._most_at_once,
+                        max_keepalive_connections=self._most_at_once,
+                        keepalive_expiry=_IDLE_SECONDS,
                     ),
                     socket_options=_OPTIONS,
                 ),
@@ -176,6 +193,13 @@ def _not_sent(wanted: Wanted) -> ToolkitUnreachableError:
     return ToolkitUnreachableError(
         f"{wanted.toolkit} runs at another gateway, which cannot be reached. {wanted.request.tool} was not called: try "
         "again in a moment."
+    )
+
+
+def _too_many(wanted: Wanted) -> ToolkitBusyError:
+    return ToolkitBusyError(
+        f"{wanted.toolkit} runs at another gateway, and as many calls to others are under way as may be. "
+        f"{wanted.request.tool} was not called: try again in a moment."
     )
 
 

@@ -19,8 +19,11 @@ from gateway.remote.elsewhere import PATH
 from gateway.remote.replicas import GONE
 from gateway.settings import load_settings
 from gateway.testing.serving import listen
+from gateway.toolkit.context import NullChannel
 from gateway.toolkit.replica import Replica
-from tests.surfaces.atp.toolkit_house import PLAIN, Worker, until
+from gateway.types import Call, Done
+from gateway.types import Client as ProgramName
+from tests.surfaces.atp.toolkit_house import PLAIN, Worker, soon, until
 
 
 @asynccontextmanager
@@ -74,6 +77,34 @@ async def test_a_host_at_one_calls_a_toolkit_at_the_other(database_url: str) -> 
                     await worker.answer(request, {"found": request["params"]})
                     assert (await call).structured_content == {"found": {"q": "Ada"}}
         await until(lambda: lists(a) == [])
+
+
+async def test_a_gateway_that_is_told_to_stop_answers_the_calls_of_another_first(sqlite_url: str) -> None:
+    vault_key = base64.b64encode(secrets.token_bytes(32)).decode()
+    async with served(sqlite_url, vault_key) as a:
+        serving = served(sqlite_url, vault_key)
+        b = await serving.__aenter__()
+        async with worker_at(b) as worker:
+            await until(lambda: lists(a) == ["find"])
+            call = Call(a.principal, ProgramName("test"), "find", {"q": 1}, "1", NullChannel())
+            calling = asyncio.create_task(a.executor.call(call))
+            request = await worker.hear()
+            stopping = asyncio.create_task(serving.__aexit__(None, None, None))
+            await until_nobody_listens(b)
+            await worker.answer(request, "done")
+            outcome = await soon(calling)
+            assert isinstance(outcome, Done), outcome
+        await soon(stopping, 10)
+
+
+async def until_nobody_listens(gateway: Gateway) -> None:
+    async with httpx2.AsyncClient(base_url=gateway.base_url) as client:
+        with anyio.fail_after(5):
+            while True:
+                try:
+                    await client.get("/healthz", headers={"connection": "close"})
+                except httpx2.ConnectError:
+                    return
 
 
 async def test_a_gateway_without_an_address_for_the_others_is_alone(sqlite_url: str) -> None:

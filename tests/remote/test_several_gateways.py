@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.access.key_rules import Rights
-from gateway.clock import MovableClock
+from gateway.clock import MovableClock, SystemClock
 from gateway.errors import (
     NotAllowedError,
     ToolError,
@@ -17,7 +17,7 @@ from gateway.errors import (
     ToolkitUnreachableError,
     UnknownOutcomeError,
 )
-from gateway.remote.elsewhere import Wanted
+from gateway.remote.elsewhere import Elsewhere, Wanted
 from gateway.remote.replicas import GONE
 from gateway.toolkit.replica import Replica
 from gateway.toolkit.tool_request import ToolRequest
@@ -365,6 +365,19 @@ async def test_a_link_that_breaks_after_the_request_leaves_the_outcome_unknown(t
             await soon(two.a.toolkits._replicas.elsewhere.call(wanted, others, seconds))
 
     assert len(asked) == 1
+
+
+async def test_more_calls_than_may_be_under_way_are_not_sent(two):
+    way = Elsewhere(two.vault.derive, SystemClock(), most_at_once=2, connect_seconds=0.2)
+    async with two.worker() as worker:
+        two.a.toolkits.find("default", "crm")._elsewhere = way
+        calls = [two.a.call(q=number) for number in range(2)]
+        requests = [await worker.hear() for _ in calls]
+        assert "was not called" in error_of(await soon(two.a.call(q=3)), ToolkitBusyError)
+        for request in requests:
+            await worker.answer(request, "done")
+        assert [(await soon(call)).result.content[0].text for call in calls] == ["done", "done"]
+    await way.close()
 
 
 async def test_a_gateway_without_workers_writes_nothing(two):
