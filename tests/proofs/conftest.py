@@ -25,6 +25,13 @@ async def world(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         yield made
 
 
+@pytest.fixture
+async def sqlite_world(sqlite_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """The same, for what is not about the database."""
+    async with world_in(tmp_path, sqlite_url) as made:
+        yield made
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Both databases at full size; else the one that costs less."""
     if "database_url" in metafunc.fixturenames:

@@ -179,6 +179,9 @@ async def served(place: Place, *, command: list[str] | None = None, **settings: 
     try:
         await gateway.read_log()
         yield gateway
+        if process.returncode is None:
+            process.terminate()
+            await gateway.ended(STARTS)
     finally:
         if process.returncode is None:
             process.kill()

@@ -19,6 +19,7 @@ from tests.proofs.served import Served, elapse, served, team, until
 from tests.proofs.world import World
 
 SLACK = 5.0  # seconds: a busy machine closes a thousand
+OWN = 15  # files that the database's connections take, which are opened when they are needed
 
 
 def quantile(seconds: list[float], share: float) -> float:
@@ -68,11 +69,11 @@ async def measured(gateway: Served, key: str, seconds: float) -> list[float]:
     return await good_traffic(gateway, key, stop)
 
 
-async def test_slow_clients_are_let_go_and_hold_nobody_up(world: World, full: bool) -> None:
+async def test_slow_clients_are_let_go_and_hold_nobody_up(sqlite_world: World, full: bool) -> None:
     many, header, body = (999, 10.0, 60.0) if full else (99, 0.5, 1.0)
     every = 1.0 if full else 0.1
-    [key] = await team(world, 1)
-    async with served(world.place, command=serving(full, header=header, body=body)) as gateway:
+    [key] = await team(sqlite_world, 1)
+    async with served(sqlite_world.place, command=serving(full, header=header, body=body)) as gateway:
         idle = await measured(gateway, key, 2 if full else 0.5)
         files = (await gateway.census(key))["files"]
         stop = asyncio.Event()
@@ -83,7 +84,7 @@ async def test_slow_clients_are_let_go_and_hold_nobody_up(world: World, full: bo
         took = await calling
 
         async def is_as_before() -> bool:
-            return (await gateway.census(key))["files"] <= files + 2
+            return (await gateway.census(key))["files"] <= files + OWN
 
         await until(is_as_before, SLACK)
     longest = {
@@ -92,9 +93,9 @@ async def test_slow_clients_are_let_go_and_hold_nobody_up(world: World, full: bo
     }
     print(f"{many} slow clients were let go after at most {longest}; p99 {quantile(idle, 0.99) * 1000:.1f} ms idle,")
     print(f"{quantile(took, 0.99) * 1000:.1f} ms meanwhile, of {len(took)} calls")
-    assert header <= min(longest["header"], longest["silent"]) + 0.1
+    assert header * 0.9 < min(longest["header"], longest["silent"])
     assert max(longest["header"], longest["silent"]) < header + SLACK
-    assert body <= longest["body"] + 0.1 < body + SLACK
+    assert body * 0.9 < longest["body"] < body + SLACK
     told = [b" 408 " in said[:20] for (way, *_), (_, said) in zip(chosen, let_go, strict=True) if way == "body"]
     assert sum(told) > len(told) / 2, "but for those whose next byte was on its way"
     assert quantile(took, 0.99) < max(quantile(idle, 0.99) * 5, 0.25)
