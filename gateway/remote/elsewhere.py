@@ -38,7 +38,9 @@ _MARGIN = 0.2  # seconds by which the other gateway's time is up before ours, so
 CONNECT_SECONDS = 2.0
 _IDLE_SECONDS = 3.0  # less than the other side keeps an idle connection: what it is about to close is not used
 MOST_AT_ONCE = 200  # calls to other gateways: fewer than one of them takes connections from one address
-_MOST_SEALS = 100
+_MOST_IDLE = 32  # each is looked at for each call
+_MOST_KNOWN = 100
+_REST = 5.0  # seconds for which one that could not be reached is asked after the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,14 @@ class Elsewhere:
         self._derive = derive
         self._clock = clock
         self._seals: dict[Replica, CallSeal] = {}
+        self._failed: dict[Replica, float] = {}
         self._client: httpx2.AsyncClient | None = None
 
     async def call(self, wanted: Wanted, holders: Sequence[Replica], seconds: float) -> Any:
         """What the function of a worker at one of the holders returned, within `seconds`. Ends as `Workers.call`."""
         until = asyncio.get_running_loop().time() + seconds
-        asked = random.sample(holders, min(2, len(holders)))  # spreads calls, hides nothing
+        shuffled = random.sample(holders, len(holders))  # spreads calls, hides nothing
+        asked = sorted(shuffled, key=self._failed_lately)[:2]
         try:
             return await self._ask(asked[0], wanted, until, waits=len(asked) == 1)
         except (ToolkitUnreachableError, ToolkitBusyError):
@@ -122,7 +126,9 @@ class Elsewhere:
                 with watching(None):
                     response = await self._opened().send(request, stream=True)
                     try:
-                        return await _body(response, holder, wanted)
+                        if 400 <= response.status_code < 500:
+                            raise self._not_sent(holder, wanted, f"refused a call (HTTP {response.status_code})")
+                        return await _body(response)
                     finally:
                         await response.aclose()
         except (httpx2.HTTPError, OSError, TimeoutError) as error:
@@ -130,12 +136,32 @@ class Elsewhere:
                 raise _unknown(wanted, "has gone, or did not answer in time") from None
             if isinstance(error, httpx2.PoolTimeout):
                 raise _too_many(wanted) from None
-            log.warning("the gateway at %s cannot be reached: %s", holder.url, type(error).__name__)
-            raise _not_sent(wanted) from None
+            raise self._not_sent(holder, wanted, f"cannot be reached ({type(error).__name__})") from None
+
+    def _failed_lately(self, holder: Replica) -> bool:
+        at = self._failed.get(holder)
+        return at is not None and asyncio.get_running_loop().time() - at < _REST
+
+    def _not_sent(self, holder: Replica, wanted: Wanted, what: str) -> ToolkitUnreachableError:
+        """The error, and a line in the log: one for all that come in a row."""
+        if not self._failed_lately(holder):
+            log.warning(
+                "the gateway at %s %s. Each gateway needs a replica_url of its own that leads to it, the same vault "
+                "key, and a clock that is right.",
+                holder.url,
+                what,
+            )
+        if len(self._failed) >= _MOST_KNOWN:
+            self._failed.clear()
+        self._failed[holder] = asyncio.get_running_loop().time()
+        return ToolkitUnreachableError(
+            f"{wanted.toolkit} runs at another gateway, which cannot be reached. {wanted.request.tool} was not called: "
+            "try again in a moment."
+        )
 
     def _seal(self, holder: Replica) -> CallSeal:
         if holder not in self._seals:
-            if len(self._seals) >= _MOST_SEALS:
+            if len(self._seals) >= _MOST_KNOWN:
                 self._seals.pop(next(iter(self._seals)))
             self._seals[holder] = CallSeal(self._derive, holder)
         return self._seals[holder]
@@ -149,7 +175,7 @@ class Elsewhere:
                     trust_env=False,
                     limits=httpx2.Limits(
                         max_connections=self._most_at_once,
-                        max_keepalive_connections=self._most_at_once,
+                        max_keepalive_connections=_MOST_IDLE,
                         keepalive_expiry=_IDLE_SECONDS,
                     ),
                     socket_options=_OPTIONS,
@@ -160,15 +186,7 @@ class Elsewhere:
         return self._client
 
 
-async def _body(response: httpx2.Response, holder: Replica, wanted: Wanted) -> bytes | None:
-    if 400 <= response.status_code < 500:
-        log.warning(
-            "the gateway at %s refused a call (HTTP %d). Each gateway needs a replica_url of its own that leads to it, "
-            "the same vault key, and a clock that is right.",
-            holder.url,
-            response.status_code,
-        )
-        raise _not_sent(wanted)
+async def _body(response: httpx2.Response) -> bytes | None:
     if response.status_code != 200:
         return None
     body = bytearray()
@@ -187,13 +205,6 @@ def _socket_options() -> list[tuple[int, int, int]]:
 
 
 _OPTIONS = _socket_options()
-
-
-def _not_sent(wanted: Wanted) -> ToolkitUnreachableError:
-    return ToolkitUnreachableError(
-        f"{wanted.toolkit} runs at another gateway, which cannot be reached. {wanted.request.tool} was not called: try "
-        "again in a moment."
-    )
 
 
 def _too_many(wanted: Wanted) -> ToolkitBusyError:

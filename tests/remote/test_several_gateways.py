@@ -261,11 +261,36 @@ async def test_another_holder_is_asked_once_where_the_first_was_not_sent_the_cal
     async with two.worker() as worker:
         toolkit = two.a.toolkits.find("default", "crm")
         real = toolkit._holders[0]
-        for _ in range(6):  # whichever is asked first
-            toolkit._holders = (replace(real, url="http://127.0.0.1:9"), real)
+        for number in range(6):  # whichever is asked first
+            toolkit._holders = (replace(real, id=str(number), url="http://127.0.0.1:9"), real)
             call = two.a.call(q=1)
             await worker.answer(await worker.hear(), "done")
             assert (await soon(call)).result.content[0].text == "done"
+
+
+async def test_one_that_could_not_be_reached_is_asked_after_the_others_for_a_while(two, caplog):
+    async with two.worker():
+        toolkit = two.a.toolkits.find("default", "crm")
+        real = toolkit._holders[0]
+        toolkit._holders = (replace(real, url="http://127.0.0.1:9"),)
+        for _ in range(3):
+            error_of(await soon(two.a.call(q=1)), ToolkitUnreachableError)
+        assert sum("cannot be reached" in record.message for record in caplog.records) == 1
+
+        asked = []
+        two.a.toolkits._replicas.elsewhere._ask = ask_of(asked)
+        toolkit._holders += (real,)
+        for _ in range(8):
+            await soon(two.a.call(q=2))
+        assert asked == [real] * 8
+
+
+def ask_of(asked):
+    async def ask(holder, wanted, until, *, waits):
+        asked.append(holder)
+        return "done"
+
+    return ask
 
 
 async def test_a_gateway_that_came_back_at_the_same_address_refuses_what_was_for_the_former(two):
