@@ -3,7 +3,7 @@
 Checked as strictly as an access token: a fixed list of algorithms, a key that the provider publishes, and nothing in
 the token that chooses how it is checked. It has to be for us, for this very sign-in, and fresh.
 
-Below: issuer, joserfc. Above: company_login. Source: OpenID Connect Core 1.0 section 3.1.3.7; RFC 8725.
+Below: issuer, `gateway.jose`. Above: company_login. Source: OpenID Connect Core 1.0 section 3.1.3.7; RFC 8725.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from joserfc import jws, jwt
-from joserfc.errors import JoseError
-
 from gateway.access.issuer import Issuer
-from gateway.access.signed_tokens import ALGORITHMS
 from gateway.errors import SignInError
+from gateway.jose.signature import is_acceptable, signed_claims
+from gateway.jose.token_parts import header_of
 
 LEEWAY = timedelta(seconds=60)
 _LONGEST = 16_384
 _LONGEST_SUBJECT = 255
-_CHOOSES_ITS_KEY = ("crit", "jwk", "jku", "x5u")
 
 
 async def read_id_token(
@@ -47,20 +44,17 @@ async def read_id_token(
 
 
 async def _verified(token: str, issuer: Issuer) -> Mapping[str, Any]:
-    try:
-        header = jws.extract_compact(token.encode()).headers()
-    except (JoseError, ValueError, TypeError):
-        raise _wrong("its ID token cannot be read") from None
-    algorithm, key_id = header.get("alg"), header.get("kid")
-    if algorithm not in ALGORITHMS or not isinstance(key_id, str) or any(name in header for name in _CHOOSES_ITS_KEY):
+    header = header_of(token)
+    if header is None:
+        raise _wrong("its ID token cannot be read")
+    if not is_acceptable(header) or not isinstance(header.get("kid"), str):
         raise _wrong("its ID token is not signed in a way that this gateway accepts")
-    key = await issuer.key(key_id)
-    if key is None or key.get("alg", algorithm) != algorithm:
+    key = await issuer.key(header["kid"])
+    if key is None or key.get("alg", header["alg"]) != header["alg"]:
         raise _wrong("its ID token is not signed by a key of its own")
-    try:
-        claims: Mapping[str, Any] = jwt.decode(token, key, algorithms=[algorithm]).claims
-    except (JoseError, ValueError, TypeError, RecursionError):
-        raise _wrong("the signature of its ID token is wrong") from None
+    claims = signed_claims(token, key)
+    if claims is None:
+        raise _wrong("the signature of its ID token is wrong")
     return claims
 
 

@@ -6,7 +6,7 @@ sends what. While it does not answer, the keys that are known go on working for 
 
 The metadata must name the very issuer that was configured, and keys and endpoints at its own site.
 
-Below: joserfc, and one function that reads JSON at a URL. Above: signed_tokens, introspected_tokens.
+Below: `gateway.jose`, and one function that reads JSON at a URL. Above: signed_tokens, introspected_tokens.
 Source: RFC 8414 section 3, OpenID Connect Discovery 1.0 section 4, RFC 7517.
 """
 
@@ -19,10 +19,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from joserfc.errors import JoseError
-from joserfc.jwk import Key, import_key
+from joserfc.jwk import Key
 
 from gateway.errors import IssuerUnavailableError, SettingsError
+from gateway.jose.key_set import public_keys
 from gateway.providers.addresses import check_url, is_loopback, same_site
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 FRESH_FOR = 300.0  # seconds; a key that the issuer has withdrawn works no longer than this
 USABLE_FOR = 86_400.0  # while the issuer does not answer
 PAUSE = 10.0  # at least, between two readings
-MOST_KEYS = 100
-_SHORTEST_RSA = 342  # characters of base64: 2048 bits
 
 Fetch = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """The JSON object at a URL, or None where there is none to be had."""
@@ -173,24 +171,8 @@ def _is_local(url: str) -> bool:
 
 
 def _keys(found: Mapping[str, Any]) -> Mapping[str, Key]:
-    """The public keys for signatures that can be used, by their name. One that cannot be read spoils no other."""
-    listed = found.get("keys")
-    keys: dict[str, Key] = {}
-    for each in (listed if isinstance(listed, list) else [])[:MOST_KEYS]:
-        if not isinstance(each, dict) or not _is_usable(each):
-            continue
-        try:
-            keys.setdefault(each["kid"], import_key(each))
-        except (JoseError, ValueError, TypeError, KeyError):
-            log.warning("a key of the issuer cannot be read; it is left out")
-    return keys
-
-
-def _is_usable(key: Mapping[str, Any]) -> bool:
-    """Whether it has a name and is a public key, for signatures, that is long enough."""
-    is_long = key.get("kty") != "RSA" or len(str(key.get("n"))) >= _SHORTEST_RSA
-    is_public = key.get("kty") in ("RSA", "EC", "OKP") and "d" not in key
-    return is_public and is_long and key.get("use", "sig") == "sig" and isinstance(key.get("kid"), str)
+    """The keys that have a name, by it; of several of one name the first."""
+    return {key.kid: key for key in reversed(public_keys(found)) if key.kid is not None}
 
 
 def _say_if_it_failed(reading: asyncio.Task[None]) -> None:

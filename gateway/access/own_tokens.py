@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from gateway.access.authenticator import Refused
-from gateway.access.token_parts import claims_of
 from gateway.clock import Clock
+from gateway.jose.token_parts import claims_of
 from gateway.types import Access
 
 _NO_GOOD = Refused.invalid("This token has ended, was revoked, or is none of this gateway's. Get a new one.")

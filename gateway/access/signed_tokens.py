@@ -1,10 +1,9 @@
 """Access tokens that the issuer has signed: JWTs, checked against the keys that it publishes.
 
-The key is the issuer's own that the token names by `kid`, never one that the token brings or points at. The algorithm
-is one of a fixed list, all with public keys, and the one that the key is for. A header that demands to be understood
-(`crit`) is not, so the token is refused. What was found good is remembered for a few seconds, by digest.
+The key is the issuer's own that the token names by `kid`; how a signature is checked stands in `gateway.jose`. What was
+found good is remembered for a few seconds, by digest.
 
-Below: issuer, claims, token_parts, joserfc. Above: programs. Source: RFC 9068 section 4; RFC 8725 sections 3.1 to 3.11.
+Below: issuer, claims, `gateway.jose`. Above: programs. Source: RFC 9068 section 4; RFC 8725 sections 3.1 to 3.11.
 """
 
 from __future__ import annotations
@@ -14,28 +13,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import Key
-
 from gateway.access.authenticator import Refused
 from gateway.access.claims import Expected
 from gateway.access.issuer import Issuer
 from gateway.access.recent import Recent
-from gateway.access.token_parts import claims_of, header_of
 from gateway.clock import Clock
+from gateway.jose.signature import is_acceptable, signed_claims
+from gateway.jose.token_parts import header_of
 from gateway.types import Access
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
 KEPT_FOR = 5.0  # seconds
-_ITS_OWN_KEY = ("jwk", "jku", "x5u")
-
-
-class _Registry(jws.JWSRegistry):
-    max_header_length = 4_096  # some issuers put a certificate there
-
-
-_REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
 _UNREADABLE = Refused.invalid("This is no signed token that can be read.")
 _UNSIGNED = Refused.invalid("The token is not signed in a way that this gateway accepts.")
 _FORGED = Refused.invalid("The token's signature is not that of its issuer.")
@@ -77,14 +64,12 @@ class SignedTokens:
         if (refused := self._objection(header)) is not None:
             return refused
         key = await self._issuer.key(header["kid"])
-        claims = None if key is None else _verified(token, key)
+        claims = None if key is None else signed_claims(token, key)
         return _FORGED if claims is None else self._expected.access(claims, self._clock.now())
 
     def _objection(self, header: dict[str, Any]) -> Refused | None:
         """What can be told from the header alone."""
-        if header.get("alg") not in ALGORITHMS or not isinstance(header.get("kid"), str):
-            return _UNSIGNED
-        if "crit" in header or any(name in header for name in _ITS_OWN_KEY):
+        if not is_acceptable(header) or not isinstance(header.get("kid"), str):
             return _UNSIGNED
         written = header.get("typ", "")
         if (
@@ -93,12 +78,3 @@ class SignedTokens:
         ):
             return Refused.invalid("This is no access token of the kind that its issuer gives out for this gateway.")
         return None
-
-
-def _verified(token: str, key: Key) -> dict[str, Any] | None:
-    """The claims, if the key has signed them."""
-    try:
-        jws.deserialize_compact(token, key, registry=_REGISTRY)
-    except (JoseError, ValueError, TypeError):
-        return None
-    return claims_of(token)

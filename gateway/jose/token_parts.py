@@ -1,6 +1,6 @@
 """The readable parts of a signed token, read strictly. Nothing here has been verified.
 
-Above: signed_tokens, own_tokens. Source: RFC 7515 section 3.1; RFC 8725 section 3.1.
+Above: signature, access, authorization. Source: RFC 7515 section 3.1; RFC 8725 section 3.1.
 """
 
 from __future__ import annotations
