@@ -86,7 +86,7 @@ class Accounts:
     def approvals(self) -> SpentApprovals:
         from gateway.access.spent_approvals import SpentApprovals
 
-        return SpentApprovals(self.store.approvals, self.clock)
+        return SpentApprovals(self.store.spent, self.clock)
 
     async def finish(self) -> None:
         """Let what is under way come to its end, refreshes before all. What it did can still be recorded."""
@@ -323,7 +323,6 @@ class DeferredAccounts:
     def _upkeep(
         self, store: Store, clock: SharedClock, refresher: Refresher, flows: Flows, more: Mapping[str, Work]
     ) -> Upkeep:
-        from gateway.access.spent_approvals import SpentApprovals
         from gateway.audit.retention import Retention
         from gateway.audit.unfinished import Unfinished
         from gateway.oauth.keep_alive import KeepAlive
@@ -333,7 +332,7 @@ class DeferredAccounts:
             "clock": lambda: _compare(clock, store),
             "connections": KeepAlive(store.due, refresher, self.audit, clock).look_after,
             "flows": flows.prune,
-            "approvals": SpentApprovals(store.approvals, clock).prune,
+            "spent": lambda: store.spent.prune(clock.now()),
         }
         if self.audit.strict:
             works["calls"] = Unfinished(store.trail, store.marks, store.audit.append, self.audit, clock).settle

@@ -3,7 +3,7 @@
 In MCP 2026-07-28 a host brings an approval along with the call, and could bring the same twice, or to two gateways. So
 the run that it is for claims it first. What cannot be claimed, because the database does not answer, is not run.
 
-Below: the store's rows. Above: the MCP surface, which knows the calls' names; the composition's upkeep.
+Below: the store's rows. Above: the MCP surface, which knows the calls' names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from gateway.clock import Clock
-from gateway.store.approval_rows import ApprovalRows
+from gateway.store.spent_rows import SpentRows
 
 KEPT_FOR = timedelta(minutes=11)
 """The state that carries an approval is good for ten minutes; and a little, for clocks."""
@@ -20,7 +20,7 @@ KEPT_FOR = timedelta(minutes=11)
 class SpentApprovals:
     """Approvals by the name of their call's rounds. StoreUnavailableError."""
 
-    def __init__(self, rows: ApprovalRows, clock: Clock) -> None:
+    def __init__(self, rows: SpentRows, clock: Clock) -> None:
         self._rows = rows
         self._clock = clock
 
@@ -31,7 +31,3 @@ class SpentApprovals:
     async def release(self, call: str) -> None:
         """The run ended with a question: it comes again, with the same approval."""
         await self._rows.release(call)
-
-    async def prune(self) -> int:
-        """Forget those that can come no more; how many they were."""
-        return await self._rows.prune(self._clock.now())

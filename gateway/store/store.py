@@ -11,7 +11,6 @@ from datetime import timedelta
 from gateway.clock import Clock
 from gateway.store.account_rows import AccountRows
 from gateway.store.address import reached
-from gateway.store.approval_rows import ApprovalRows
 from gateway.store.audit_rows import AuditRows
 from gateway.store.client_rows import ClientRows
 from gateway.store.connection_rows import ConnectionRows
@@ -33,6 +32,7 @@ from gateway.store.schema import bring_up_to_date, refuse_an_old_one
 from gateway.store.sealed_rows import SealedRows
 from gateway.store.session_rows import SessionRows
 from gateway.store.signing_key_rows import SigningKeyRows
+from gateway.store.spent_rows import SpentRows
 from gateway.store.throttle_rows import ThrottleRows
 from gateway.store.trail_rows import TrailRows
 from gateway.store.webhook_rows import WebhookRows
@@ -66,7 +66,7 @@ class Store:
         self.sessions = SessionRows(engines)
         self.accounts = AccountRows(engines, self.audit)
         self.throttles = ThrottleRows(engines)
-        self.approvals = ApprovalRows(engines)
+        self.spent = SpentRows(engines)
 
     @classmethod
     async def open(cls, url: str, *, upgrade: bool = True) -> Store:

@@ -211,13 +211,13 @@ class ToolkitHolderRow(SQLModel, table=True):
     key_id: str = Field(sa_type=Text, primary_key=True)
 
 
-class SpentApprovalRow(SQLModel, table=True):
-    """A person's yes to this call was used. `until` then the state that carries it can come again."""
+class SpentRow(SQLModel, table=True):
+    """What has this name is good once, and was used. Until `until` it can come again."""
 
-    __tablename__ = "spent_approvals"
+    __tablename__ = "spent"
     metadata = METADATA
 
-    call: str = Field(sa_type=Text, primary_key=True)
+    name: str = Field(sa_type=Text, primary_key=True)
     until: datetime = Field(sa_type=UtcTime)
 
 
@@ -354,7 +354,7 @@ REMOTE_TOOLKITS: Table = METADATA.tables["remote_toolkits"]
 REMOTE_TOOLS: Table = METADATA.tables["remote_tools"]
 REPLICAS: Table = METADATA.tables["replicas"]
 TOOLKIT_HOLDERS: Table = METADATA.tables["toolkit_holders"]
-SPENT_APPROVALS: Table = METADATA.tables["spent_approvals"]
+SPENT: Table = METADATA.tables["spent"]
 WEBHOOKS: Table = METADATA.tables["webhooks"]
 WEBHOOK_DELIVERIES: Table = METADATA.tables["webhook_deliveries"]
 

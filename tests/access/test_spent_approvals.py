@@ -104,7 +104,7 @@ async def test_nothing_runs_while_the_database_cannot_note_that_the_yes_is_used(
     async with two_gateways(tmp_path, database_url) as (one, other):
         asked = await one({})
         agreed = {"requestState": asked["requestState"], "inputResponses": AGREED}
-        with unwritable(database_url, "spent_approvals"):
+        with unwritable(database_url, "spent"):
             for post in (one, other):
                 refused = await post(agreed)
                 assert refused["isError"]
@@ -114,23 +114,23 @@ async def test_nothing_runs_while_the_database_cannot_note_that_the_yes_is_used(
 
 async def test_what_was_used_is_forgotten_once_it_can_come_no_more(store: Store) -> None:
     clock = MovableClock()
-    here, there = (SpentApprovals(store.approvals, clock) for _ in range(2))
+    here, there = (SpentApprovals(store.spent, clock) for _ in range(2))
     assert await here.claim("one")
     assert not await there.claim("one")
     await there.release("one")
     assert await there.claim("one")
 
     clock.advance(KEPT_FOR)
-    assert await here.prune() == 0
+    assert await store.spent.prune(clock.now()) == 0
     assert not await here.claim("one")
     clock.advance(timedelta(seconds=1))
-    assert await here.prune() == 1
+    assert await store.spent.prune(clock.now()) == 1
     assert await here.claim("one")
 
 
 @pytest.mark.parametrize("at_once", [2, 50])
 async def test_of_many_at_once_one_has_it(store: Store, at_once: int) -> None:
-    approvals = SpentApprovals(store.approvals, MovableClock())
+    approvals = SpentApprovals(store.spent, MovableClock())
     claims = await asyncio.gather(*(approvals.claim("one") for _ in range(at_once)))
 
     assert sum(claims) == 1

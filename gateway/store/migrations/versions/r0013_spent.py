@@ -1,4 +1,4 @@
-"""Which calls' approvals were used, for all gateways of the database."""
+"""What is good once and was used, such as an approval of a call, for all gateways of the database."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "spent_approvals",
-        sa.Column("call", sa.Text, primary_key=True),
+        "spent",
+        sa.Column("name", sa.Text, primary_key=True),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
     )
 
 
 def downgrade() -> None:
-    op.drop_table("spent_approvals")
+    op.drop_table("spent")
