@@ -14,6 +14,9 @@ from enum import StrEnum
 
 from gateway.types import Principal
 
+KEY = "private_key_jwt"
+"""The way to prove oneself by a signature, as RFC 7591's `token_endpoint_auth_method` calls it."""
+
 
 class ClientSource(StrEnum):
     """Where a client's description is from: the settings, `atp-gateway clients add`, its own registration, the document
@@ -29,7 +32,9 @@ class ClientSource(StrEnum):
 class RegisteredClient:
     """A program that may ask people for access. All but `id` and `source` is what it, or the operator, says of it.
 
-    `secret_digest` is SHA-256 of its secret, None for a public client. `used_at` is when a person first let it in.
+    `auth_method` is how it has to prove itself: "none" for a public client, KEY by a signature, else by its secret, of
+    which `secret_digest` is the SHA-256. `keys` are its public ones: a JWK set as JSON, or the address of one.
+    `used_at` is when a person first let it in.
     """
 
     id: str
@@ -40,13 +45,14 @@ class RegisteredClient:
     auth_method: str = "none"
     application_type: str = "web"
     secret_digest: bytes | None = field(default=None, repr=False)
+    keys: str | None = None
     created_at: datetime | None = None
     used_at: datetime | None = None
 
     @property
     def is_public(self) -> bool:
-        """Whether it has nothing to prove itself with: anybody may pretend to be it."""
-        return self.secret_digest is None
+        """Whether it need not prove itself: anybody may pretend to be it."""
+        return self.auth_method == "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,8 @@ class GivenConsent:
 class AuthorizationCode:
     """What a client exchanges for tokens. `id` is the code's SHA-256; everything else is what it is bound to.
 
-    `redirect_uri_sent`: whether the client named it, and so has to name it again. `grant_id` is the grant that the code
-    became, once it was used.
+    `redirect_uri_sent`: whether the client named it, and so has to name it again. `by_key`: whether the client has to
+    prove itself by its key. `grant_id` is the grant that the code became, once it was used.
     """
 
     id: str
@@ -79,13 +85,17 @@ class AuthorizationCode:
     groups: frozenset[str]
     refreshable: bool
     expires_at: datetime
+    by_key: bool = False
     used_at: datetime | None = None
     grant_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AccessGrant:
-    """That a client may act for a person: the family of all tokens that came of one consent. Revoked as a whole."""
+    """That a client may act for a person: the family of all tokens that came of one consent. Revoked as a whole.
+
+    `by_key`: whether the client has to prove itself by its key, as it did when it was given the grant.
+    """
 
     id: str
     principal: Principal
@@ -97,6 +107,7 @@ class AccessGrant:
     created_at: datetime
     used_at: datetime
     expires_at: datetime
+    by_key: bool = False
     revoked_at: datetime | None = None
 
     def is_live(self, now: datetime) -> bool:

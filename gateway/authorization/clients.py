@@ -30,9 +30,10 @@ class Clients:
         return await self._find_here(client_id)
 
     async def find_at_token(self, client_id: str) -> RegisteredClient | None:
-        """The client that wants tokens. Asks no document: there is nothing in one that a token depends on.
+        """The client that wants tokens and shows no key. Asks no document: nothing in one matters then.
 
-        A client of a document has no secret, and what it may have is in the code or grant, which bears its id.
+        A client of a document has no secret, and what it may have is in the code or grant, which bears its id, and says
+        whether a key has to be shown.
         """
         if not is_document_id(client_id):
             return await self._find_here(client_id)

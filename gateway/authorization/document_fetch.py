@@ -1,7 +1,8 @@
-"""Asks for clients' metadata documents: at public addresses, or at hosts that the operator named, and nowhere else.
+"""Asks for clients' metadata documents and keys: at public addresses, or at hosts that the operator named, and nowhere
+else.
 
-Below: outward. Above: documents, by way of the app. That an address does not answer and that it must not be asked look
-the same from here: nobody is to learn from us what there is on our own network.
+Below: outward. Above: documents and client_keys, by way of the app. That an address does not answer and that it must
+not be asked look the same from here: nobody is to learn from us what there is on our own network.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from gateway.authorization.documents import LARGEST, SECONDS, Fetched
+from gateway.authorization.client_keys import Fetched
+from gateway.authorization.documents import SECONDS
 from gateway.errors import DestinationError
 from gateway.outward.destinations import Destinations, Resolve
 from gateway.outward.guarded import GuardedRequests, UnansweredError
@@ -21,22 +23,22 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-A
 
 
 class DocumentFetch:
-    """A `documents.Fetch`. `hosts` may be asked over http, and at private addresses, too. `resolve` is for tests."""
+    """A `client_keys.Fetch`. `hosts` may be asked over http, and at private addresses, too. `resolve` is for tests."""
 
     def __init__(self, hosts: Iterable[str] = (), *, resolve: Resolve | None = None) -> None:
         self._destinations = Destinations(hosts, setting=SETTING, resolve=resolve)
         self._requests = GuardedRequests(self._destinations)
 
-    async def __call__(self, url: str) -> Fetched | None:
+    async def __call__(self, url: str, /, limit: int) -> Fetched | None:
         try:
             destination = self._destinations.read(url)
-            answer = await self._requests.get(destination, _HEADERS, SECONDS, limit=LARGEST)
+            answer = await self._requests.get(destination, _HEADERS, SECONDS, limit=limit)
         except DestinationError:
             return None
         except UnansweredError as error:
             log.warning(
-                "the document of a program, %s, could not be read: %s. If this gateway may not reach the internet, set "
-                "[access] client_documents = false: programs then register instead.",
+                "what a program says of itself at %s could not be read: %s. If this gateway may not reach the "
+                "internet, set [access] client_documents = false: programs then register instead.",
                 destination.host,
                 error.why,
             )

@@ -5,8 +5,9 @@ only, follows no redirect and reads no more than `LARGEST` bytes for no longer t
 narrow the hosts. A document is kept as long as its HTTP headers say, within a day; an error is not kept. While its host
 does not answer, the last good document serves for a day: an outage there must lock nobody out here.
 
-Below: nothing; `fetch` is given. Above: clients. Source: draft-ietf-oauth-client-id-metadata-document, MCP 2026-07-28
-Authorization, "Client ID Metadata Documents"; RFC 9111.
+Below: client_keys; `fetch` is given. Above: clients.
+Source: draft-ietf-oauth-client-id-metadata-document, MCP 2026-07-28 Authorization, "Client ID Metadata Documents";
+RFC 9111.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from gateway.authorization.client_keys import Fetch, keys_in
 from gateway.authorization.redirect_uris import may_be_registered
-from gateway.authorization_types import ClientSource, RegisteredClient
+from gateway.authorization_types import KEY, ClientSource, RegisteredClient
 from gateway.errors import AuthorizationError
 
 LARGEST = 5 * 1024
@@ -39,19 +41,6 @@ _URL = re.compile(r"https?://[!-\[\]-~]+")
 _LONGEST_URL = 1000
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,10})")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What an address answered. `headers` have lower-case names; `body` is cut to what may be read."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-Fetch = Callable[[str], Awaitable[Fetched | None]]
-"""Asks an address that somebody outside chose; None where it does not answer, or is not to be asked."""
 
 
 @dataclass(slots=True)
@@ -109,7 +98,7 @@ class ClientDocuments:
             raise _refused("Its address does not begin with https")
 
     async def _read(self, client_id: str) -> RegisteredClient:
-        fetched, now = await self._fetch(client_id), self._timer()
+        fetched, now = await self._fetch(client_id, limit=LARGEST), self._timer()
         kept = self._kept.pop(client_id, None)
         if fetched is None or fetched.status >= 500:
             if kept is not None and now < kept.usable_until:
@@ -163,8 +152,11 @@ def _client(client_id: str, body: bytes) -> RegisteredClient:
     usable = tuple(uri for uri in uris[:MOST_REDIRECT_URIS] if may_be_registered(uri))
     if not usable:
         raise _refused("Its description names no redirect URI that can be used")
-    if found.get("token_endpoint_auth_method", "none") != "none" or "client_secret" in found:
+    methods, keys = _auth_methods(found), keys_in(found)
+    if "client_secret" in found or not methods & {"none", KEY}:
         raise _refused("Its description asks for a way to prove itself that is not offered here")
+    if "none" not in methods and keys is None:
+        raise _refused("Its description says that it proves itself by its key, and names no jwks_uri that can be used")
     asked = found.get("grant_types", [*GRANT_TYPES])
     grant_types = GRANT_TYPES & frozenset(each for each in asked if isinstance(each, str)) if asked else GRANT_TYPES
     return RegisteredClient(
@@ -173,8 +165,21 @@ def _client(client_id: str, body: bytes) -> RegisteredClient:
         name.strip()[:LONGEST_NAME],
         usable,
         grant_types,
+        auth_method="none" if "none" in methods else KEY,
+        keys=keys if KEY in methods else None,
         application_type="native" if found.get("application_type") == "native" else "web",
     )
+
+
+def _auth_methods(found: Mapping[str, Any]) -> set[str]:
+    """The ways in which it can prove itself: the one that it likes best, and those that it offers besides.
+
+    A description does not know which server reads it, so some list what they can do, as a server does: OpenID Connect
+    Relying Party Metadata Choices 1.0. Whoever offers `none` too may come either way, and stays with the one it chose.
+    """
+    offered = found.get("token_endpoint_auth_methods_supported")
+    named = [found.get("token_endpoint_auth_method"), *(offered if isinstance(offered, list) else [])]
+    return {method for method in named if isinstance(method, str)} or {"none"}
 
 
 def _kept_for(headers: Mapping[str, str]) -> float:

@@ -7,7 +7,8 @@ A refresh token is exchanged for its successor, and that is the same for all tha
 that comes back afterwards? A client without a secret is a program on people's machines: it runs several times over from
 one file, sleeps, loses answers. It gets the same successor again until that has been used, and for half a minute at
 least; after that the token is a thief's, or was, and the grant ends. A client with a secret is one place that keeps its
-tokens in order, and whoever comes with its secret and a spent token has stolen both: the grant ends at once.
+tokens in order, and whoever comes with its secret and a spent token has stolen both: the grant ends at once. One that
+proves itself by a key is treated as the first: its key does not travel, so nobody else comes in its name.
 
 Below: access_tokens, refresh_chain, the store's rows, audit. Above: the surface.
 Source: RFC 6749 sections 4.1.3, 4.4, 5 and 6, RFC 7009, RFC 7636, RFC 9700 section 4.14.
@@ -31,7 +32,7 @@ from gateway.authorization.parameters import Parameters
 from gateway.authorization.people import PROGRAM
 from gateway.authorization.refresh_chain import RefreshChain
 from gateway.authorization.requests import OFFLINE, AuthorizationRequest, Offer
-from gateway.authorization_types import AccessGrant, AuthorizationCode, RefreshToken, RegisteredClient
+from gateway.authorization_types import KEY, AccessGrant, AuthorizationCode, RefreshToken, RegisteredClient
 from gateway.clock import Clock
 from gateway.errors import AuthorizationError
 from gateway.secret import Secret
@@ -105,6 +106,7 @@ class Grants:
                 scopes=request.scopes,
                 groups=principal.groups,
                 refreshable="refresh_token" in request.client.grant_types or OFFLINE in request.scopes,
+                by_key=request.client.auth_method == KEY,
                 expires_at=self._clock.now() + CODE_LIFE,
             ),
             event,
@@ -117,6 +119,7 @@ class Grants:
         code = await self._rows.find_code(digest_of(parameters.get("code", "")))
         if code is None or code.client_id != client.id:
             raise _invalid_grant("The code is not one of this client's.")
+        _check_key(code.by_key, client)
         if code.used_at is None and now >= code.expires_at:
             raise _invalid_grant("The code has expired.")
         self._offer.audience(parameters.get("resource"))
@@ -126,7 +129,8 @@ class Grants:
             raise _invalid_grant("redirect_uri is not the one that the code was sent to.")
         if not _is_answer(parameters.get("code_verifier", ""), code.challenge):
             raise _invalid_grant("code_verifier does not fit the challenge.")
-        grant, first = _grant(code, now), self._chain.first() if code.refreshable else None
+        grant = replace(_grant(code, now), by_key=client.auth_method == KEY)
+        first = self._chain.first() if code.refreshable else None
         row = _refresh_row(digest_of(first.reveal()), grant, now) if first else None
         event, reused = self._event("grant.issued", grant), self._reused(grant)
         if spent := await self._rows.redeem(code, grant, row, event=event, reused=reused):
@@ -140,6 +144,7 @@ class Grants:
         grant = await self._rows.find(token.grant_id) if token else None
         if token is None or grant is None or grant.client_id != client.id:
             raise _invalid_grant("The refresh token is not one of this client's.")
+        _check_key(grant.by_key, client)
         if not grant.is_live(now) or now >= token.expires_at:
             raise _invalid_grant("The refresh token has expired or was revoked. Ask the person again.")
         if await self._tokens.person_of(grant) is None:
@@ -147,7 +152,7 @@ class Grants:
         self._offer.audience(parameters.get("resource"))
         scopes = self._offer.granted(parameters.get("scope"), grant.scopes)
         successors = {digest_of(each.reveal()): each for each in self._chain.successors(text)}
-        grace = GRACE if client.is_public else None
+        grace = GRACE if client.secret_digest is None else None
         event, reused = self._event("grant.refreshed", grant), self._reused(grant)
         successor = _refresh_row(next(iter(successors)), grant, now)
         found = await self._rows.rotate(token, successor, grace, event=event, reused=reused)
@@ -180,6 +185,7 @@ class Grants:
             return
         if grant.client_id != client.id:
             raise AuthorizationError("unauthorized_client", "The token is another client's.")
+        _check_key(grant.by_key, client)
         await self._rows.revoke(grant.id, self._clock.now(), self._event("grant.revoked", grant, "by the client"))
         self._tokens.forget()
 
@@ -232,6 +238,13 @@ def _grant(code: AuthorizationCode, now: datetime) -> AccessGrant:
         used_at=now,
         expires_at=now + (GRANT_LIFE if code.refreshable else ONE_TOKEN_LIFE),
     )
+
+
+def _check_key(by_key: bool, client: RegisteredClient) -> None:
+    if by_key and client.auth_method != KEY:
+        raise AuthorizationError(
+            "invalid_client", "This client proves itself by its key: send a client_assertion.", 401
+        )
 
 
 def _refresh_row(digest: str, grant: AccessGrant, now: datetime) -> RefreshToken:

@@ -12,6 +12,7 @@ Below: redirect_uris, the store's rows. Above: the surface. Source: RFC 7591, Op
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -21,10 +22,11 @@ from typing import Any
 
 from gateway.audit import AuditLog
 from gateway.authorization.allowance import Allowance
+from gateway.authorization.client_keys import keys_in
 from gateway.authorization.digests import new_secret, secret_digest_of
 from gateway.authorization.documents import GRANT_TYPES, LONGEST_NAME, MOST_REDIRECT_URIS
 from gateway.authorization.redirect_uris import PlaceKind, may_be_registered, place_of
-from gateway.authorization_types import ClientSource, RegisteredClient
+from gateway.authorization_types import KEY, ClientSource, RegisteredClient
 from gateway.clock import Clock
 from gateway.errors import AuthorizationError
 from gateway.secret import Secret
@@ -35,7 +37,7 @@ UNUSED_FOR = timedelta(days=1)
 MOST_UNUSED = 5000
 EACH, TOGETHER = 30, 240
 """Registrations a minute. Hosted hosts register for all their people from a few addresses, twice an attempt."""
-AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
+AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", KEY)
 
 _NOBODY = Principal("atp-gateway", "registration")
 
@@ -68,6 +70,9 @@ class Registered:
             "token_endpoint_auth_method": client.auth_method,
             "application_type": client.application_type,
         }
+        if client.keys is not None:
+            is_set = client.keys.startswith("{")
+            told |= {"jwks": json.loads(client.keys)} if is_set else {"jwks_uri": client.keys}
         if self.secret is not None:
             told |= {"client_secret": self.secret.reveal(), "client_secret_expires_at": 0}
         return told if scope is None else told | {"scope": scope}
@@ -122,7 +127,10 @@ class Registration:
         name = asked.get("client_name", "")
         if not isinstance(name, str):
             raise _unusable("client_name is text.")
-        secret = None if method == "none" else new_secret("atpg_client_")
+        keys = keys_in(asked) if method == KEY else None
+        if method == KEY and keys is None:
+            raise _unusable("private_key_jwt needs jwks with public keys for signatures, or a jwks_uri.")
+        secret = None if method in ("none", KEY) else new_secret("atpg_client_")
         client = RegisteredClient(
             id=f"client_{secrets.token_hex(16)}",
             source=ClientSource.REGISTRATION,
@@ -132,6 +140,7 @@ class Registration:
             auth_method=method,
             application_type="native" if asked.get("application_type") == "native" else "web",
             secret_digest=secret_digest_of(secret.reveal()) if secret else None,
+            keys=keys,
             created_at=self._clock.now(),
         )
         return Registered(client, secret)

@@ -9,16 +9,18 @@ Below: redirect_uris, the store's rows, audit. Above: the command line.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.audit import AuditLog
+from gateway.authorization.client_keys import keys_in
 from gateway.authorization.digests import new_secret, secret_digest_of
 from gateway.authorization.documents import GRANT_TYPES, LONGEST_NAME, MOST_REDIRECT_URIS, is_document_id
 from gateway.authorization.redirect_uris import may_be_registered
-from gateway.authorization_types import AccessGrant, ClientSource, RegisteredClient
+from gateway.authorization_types import KEY, AccessGrant, ClientSource, RegisteredClient
 from gateway.clock import Clock
 from gateway.errors import ClientChangeError
 from gateway.secret import Secret
@@ -63,13 +65,21 @@ class Roster:
         ]
 
     async def add(
-        self, client_id: str, name: str, redirect_uris: Collection[str], *, with_secret: bool, by: Principal
+        self,
+        client_id: str,
+        name: str,
+        redirect_uris: Collection[str],
+        *,
+        with_secret: bool = False,
+        keys: str | None = None,
+        by: Principal,
     ) -> tuple[RegisteredClient, Secret | None]:
         """A new client, and its secret, which nobody can ever ask for again. ClientChangeError.
 
-        With a secret and no redirect URI it is a program without people, which gets tokens in its own name.
+        `keys` are its public keys, a JWK set as JSON or the address of one, by which it proves itself instead. With
+        either and no redirect URI it is a program without people, which gets tokens in its own name.
         """
-        _check(client_id, redirect_uris, with_secret=with_secret)
+        _check(client_id, redirect_uris, with_secret=with_secret, keys=keys)
         secret = new_secret("atpg_client_") if with_secret else None
         client = RegisteredClient(
             id=client_id,
@@ -77,8 +87,9 @@ class Roster:
             name=name.strip()[:LONGEST_NAME] or client_id,
             redirect_uris=tuple(dict.fromkeys(redirect_uris)),
             grant_types=GRANT_TYPES if redirect_uris else frozenset({"client_credentials"}),
-            auth_method="client_secret_basic" if secret else "none",
+            auth_method=KEY if keys else "client_secret_basic" if secret else "none",
             secret_digest=secret_digest_of(secret.reveal()) if secret else None,
+            keys=_usable(keys) if keys else None,
             created_at=self._clock.now(),
         )
         event = self._audit.event(by, "client.added", "done", client=client.name, reference=client.id)
@@ -106,7 +117,23 @@ def _source(client_id: str) -> ClientSource:
     return ClientSource.DOCUMENT if is_document_id(client_id) else ClientSource.REGISTRATION
 
 
-def _check(client_id: str, redirect_uris: Collection[str], *, with_secret: bool) -> None:
+def _usable(keys: str) -> str:
+    """The keys as they are kept."""
+    try:
+        found = {"jwks_uri": keys} if keys.startswith(("https://", "http://")) else {"jwks": json.loads(keys)}
+    except ValueError:
+        found = {}
+    if (usable := keys_in(found)) is None:
+        raise ClientChangeError(
+            "These are no keys that a program can prove itself by. Give a JWK set with public keys for signatures, "
+            'such as {"keys": [{"kty": "EC", …}]}, or the https address of one.'
+        )
+    return usable
+
+
+def _check(client_id: str, redirect_uris: Collection[str], *, with_secret: bool, keys: str | None) -> None:
+    if with_secret and keys:
+        raise ClientChangeError("A program proves itself by a --secret, or by its --keys. Leave one of them out.")
     if not _ID.fullmatch(client_id):
         raise ClientChangeError(
             f"{client_id!r} is no id for a program: use letters, digits, and . _ ~ -, such as nightly-report."
@@ -118,5 +145,7 @@ def _check(client_id: str, redirect_uris: Collection[str], *, with_secret: bool)
         )
     if len(redirect_uris) > MOST_REDIRECT_URIS:
         raise ClientChangeError(f"A program has at most {MOST_REDIRECT_URIS} redirect URIs.")
-    if not redirect_uris and not with_secret:
-        raise ClientChangeError("Name its --redirect-uri; or give it a --secret, and it acts in its own name.")
+    if not redirect_uris and not with_secret and not keys:
+        raise ClientChangeError(
+            "Name its --redirect-uri; or give it a --secret, or --keys of its own, and it acts in its own name."
+        )

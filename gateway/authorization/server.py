@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 from gateway.audit import AuditLog
 from gateway.authorization.access_tokens import AccessTokens
+from gateway.authorization.client_assertion import Assertions
+from gateway.authorization.client_keys import ClientKeys, Fetch
+from gateway.authorization.client_proof import ClientProof
 from gateway.authorization.clients import Clients
 from gateway.authorization.consents import Consents
 from gateway.authorization.digests import secret_digest_of
 from gateway.authorization.document_fetch import DocumentFetch
-from gateway.authorization.documents import GRANT_TYPES, ClientDocuments, Fetch
+from gateway.authorization.documents import GRANT_TYPES, ClientDocuments
 from gateway.authorization.grants import Grants
 from gateway.authorization.people import Present, unchanged
 from gateway.authorization.redirect_uris import may_be_registered
@@ -48,6 +51,7 @@ class AuthorizationServer:
     offer: Offer
     admission: Admission
     clients: Clients
+    proof: ClientProof
     requests: Requests
     consents: Consents
     grants: Grants
@@ -70,6 +74,7 @@ class AuthorizationServer:
         """A server on this database, whose secrets this vault seals. `present` says whether people may still come."""
         documents = ClientDocuments(admission.fetch, admission.document_hosts) if admission.fetch else None
         clients = Clients(admission.configured, store.clients, documents)
+        assertions = Assertions(ClientKeys(admission.fetch), store.spent.claim, clock, issuer=offer.issuer)
         keys = SigningKeys(store.signing_keys, vault, audit, clock)
         tokens = AccessTokens(keys, store.grants, clock, issuer=offer.issuer, resource=offer.resource, present=present)
         chain = RefreshChain(vault.derive("refresh-tokens"))
@@ -77,6 +82,7 @@ class AuthorizationServer:
             offer=offer,
             admission=admission,
             clients=clients,
+            proof=ClientProof(clients, assertions),
             requests=Requests(clients, offer),
             consents=Consents(store.clients, clock),
             grants=Grants(store.grants, tokens, chain, offer=offer, audit=audit, clock=clock),

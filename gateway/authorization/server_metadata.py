@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.authorization.registration import AUTH_METHODS
 from gateway.authorization.requests import PROMPTS, Offer
+from gateway.jose.signature import ALGORITHMS
 
 
 def server_metadata(offer: Offer, *, registration: bool, documents: bool) -> dict[str, Any]:
@@ -26,7 +27,9 @@ def server_metadata(offer: Offer, *, registration: bool, documents: bool) -> dic
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": documents,

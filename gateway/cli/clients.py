@@ -71,22 +71,35 @@ def list_clients(every: bool, config: Path | None, as_json: bool) -> None:
 @click.option("--name", default="", help="What people read when they are asked about it; by default its id.")
 @click.option(
     "--redirect-uri", "redirect_uris", multiple=True, metavar="URI",
-    help="Where people are sent back to. May be repeated. None: with --secret it acts in its own name.",
+    help="Where people are sent back to. May be repeated. None: with --secret or --keys it acts in its own name.",
 )  # fmt: skip
 @click.option("--secret", "with_secret", is_flag=True, help="Make a secret that it proves itself with.")
+@click.option(
+    "--keys",
+    metavar="FILE|URL",
+    help="Its public keys, a JWK set, by which it proves itself instead.",
+)
 @options.config
 @options.as_json
 def add(
-    client_id: str, name: str, redirect_uris: tuple[str, ...], with_secret: bool, config: Path | None, as_json: bool
+    client_id: str,
+    name: str,
+    redirect_uris: tuple[str, ...],
+    with_secret: bool,
+    keys: str | None,
+    config: Path | None,
+    as_json: bool,
 ) -> None:
     """Register a program under ID, as [access.clients.ID] in the settings would. Gateways that serve know it at once.
 
     With --secret its secret is printed: once, and never again.
     """
-    settings = options.settings_for(config)
+    settings, given = options.settings_for(config), _keys(keys) if keys else None
 
     async def act(roster: Roster) -> tuple[RegisteredClient, Secret | None]:
-        return await roster.add(client_id, name, redirect_uris, with_secret=with_secret, by=local_principal())
+        return await roster.add(
+            client_id, name, redirect_uris, with_secret=with_secret, keys=given, by=local_principal()
+        )
 
     client, secret = _with_roster(settings, act)
     if as_json:
@@ -133,7 +146,8 @@ def _plain(client: RegisteredClient) -> dict[str, Any]:
         "name": client.name,
         "source": client.source.value,
         "redirect_uris": list(client.redirect_uris),
-        "has_secret": not client.is_public,
+        "auth_method": client.auth_method,
+        "has_secret": client.secret_digest is not None,
         "created_at": client.created_at.isoformat() if client.created_at else None,
     }
 
@@ -167,3 +181,13 @@ def _with_roster(settings: Settings, act: Callable[[Roster], Awaitable[Answer]])
             return await act(roster)
 
     return anyio.run(run)
+
+
+def _keys(given: str) -> str:
+    """An address as it is; what is in a file."""
+    if given.startswith(("https://", "http://")):
+        return given
+    try:
+        return Path(given).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{given} cannot be read: {error}", param_hint="--keys") from None

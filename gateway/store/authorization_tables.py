@@ -43,6 +43,7 @@ class RegisteredClientRow(SQLModel, table=True):
     auth_method: str = Field(sa_type=Text)
     application_type: str = Field(sa_type=Text)
     secret_digest: bytes | None = Field(repr=False)
+    keys: str | None = Field(sa_type=Text)
     created_at: datetime | None = Field(sa_type=UtcTime)
     used_at: datetime | None = Field(sa_type=UtcTime)
 
@@ -71,6 +72,7 @@ class AuthorizationCodeRow(PersonalRow, table=True):
     groups: str = Field(sa_type=Scopes)
     refreshable: bool
     expires_at: datetime = Field(sa_type=UtcTime)
+    by_key: bool = False
     used_at: datetime | None = Field(sa_type=UtcTime)
     grant_id: str | None = Field(sa_type=Text)
 
@@ -87,6 +89,7 @@ class AccessGrantRow(PersonalRow, table=True):
     created_at: datetime = Field(sa_type=UtcTime)
     used_at: datetime = Field(sa_type=UtcTime)
     expires_at: datetime = Field(sa_type=UtcTime)
+    by_key: bool = False
     revoked_at: datetime | None = Field(sa_type=UtcTime)
 
 

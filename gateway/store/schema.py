@@ -24,7 +24,7 @@ from gateway.store.engine import Engines
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0010", "0008", "0011", "0012", "0013")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0010", "0008", "0011", "0012", "0013", "0014")
 """All revisions, oldest first. The last one is what the tables of this version look like."""
 
 _LOCK_NUMBER = 4_280_110_963

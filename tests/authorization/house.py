@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from gateway.audit import AuditLog
-from gateway.authorization.documents import Fetched
+from gateway.authorization.client_keys import Fetched
 from gateway.authorization.parameters import Parameters
 from gateway.authorization.requests import AuthorizationRequest, Offer
 from gateway.authorization.server import Admission, AuthorizationServer, configured_client, offer_at
@@ -49,7 +49,7 @@ class Documents:
         self.answers: dict[str, Fetched | None] = {}
         self.asked: list[str] = []
 
-    async def fetch(self, url: str) -> Fetched | None:
+    async def fetch(self, url: str, /, limit: int) -> Fetched | None:
         self.asked.append(url)
         return self.answers.get(url)
 

@@ -1,7 +1,7 @@
 // A strict OAuth client that we did not write, oauth4webapi, judges an authorization server: node referee.mjs '{…}'
 //
-// The argument: {"issuer", "redirect", "scope", "method": "client_secret_basic" | "client_secret_post" | "none",
-// "client": {"client_id", "client_secret"} where it is not to register}. On stdout it prints lines of JSON. With
+// The argument: {"issuer", "redirect", "scope", "method": "client_secret_basic" | "client_secret_post" | "none" |
+// "private_key_jwt", "client": {"client_id", "client_secret"} where it is not to register}. On stdout it prints lines of JSON. With
 // {"open": url, "decision": "allow" | "deny"} somebody has to answer, with a line on stdin: where the browser ends up.
 // {"requirement", "met", "detail"} is a judgement. Every refusal has to be the one that the RFC names.
 // Sources: RFC 6749, 7009, 7591, 7636, 8414, 8707, 9068, 9207, 9700.
@@ -27,12 +27,18 @@ const other = await oauth.processDiscoveryResponse(home, await oauth.discoveryRe
 judge('discovery: the issuer is its own, at both addresses', JSON.stringify(as) === JSON.stringify(other));
 judge('discovery: PKCE by S256 and nothing else', as.code_challenge_methods_supported?.join() === 'S256');
 judge('discovery: iss comes with every answer', as.authorization_response_iss_parameter_supported === true);
+judge('discovery: the signatures that prove a client are named', as.token_endpoint_auth_signing_alg_values_supported.includes('ES256'));
 judge('discovery: this way to prove a client is offered', as.token_endpoint_auth_methods_supported.includes(method));
+
+const signs = method === 'private_key_jwt';
+const pair = await oauth.generateKeyPair('ES256'), wrong = await oauth.generateKeyPair('ES256');
+const jwk = { ...(await crypto.subtle.exportKey('jwk', pair.publicKey)), kid: 'referee', use: 'sig' };
 
 async function register(more = {}) {
   const metadata = {
     client_name: 'referee', redirect_uris: [redirect], token_endpoint_auth_method: method,
-    grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'], ...more,
+    grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
+    ...(signs ? { jwks: { keys: [jwk] } } : {}), ...more,
   };
   const answer = await oauth.dynamicClientRegistrationRequest(as, metadata, loopback);
   return oauth.processDynamicClientRegistrationResponse(answer);
@@ -40,9 +46,10 @@ async function register(more = {}) {
 
 const client = known ?? await register();
 judge('registration: the method is the one that was asked for', known || client.token_endpoint_auth_method === method);
-judge('registration: a secret comes with the methods that need one', Boolean(client.client_secret) === (method !== 'none'));
-const proves = { client_secret_basic: oauth.ClientSecretBasic, client_secret_post: oauth.ClientSecretPost, none: oauth.None }[method];
-const proof = proves(client.client_secret);
+judge('registration: a secret comes with the methods that need one', Boolean(client.client_secret) === method.startsWith('client_secret'));
+const bySecret = { client_secret_basic: oauth.ClientSecretBasic, client_secret_post: oauth.ClientSecretPost }[method];
+const prove = (secret, key) => signs ? oauth.PrivateKeyJwt({ key: key.privateKey, kid: 'referee' }) : bySecret ? bySecret(secret) : oauth.None();
+const proof = prove(client.client_secret, pair);
 
 // --- the ways through it ---
 
@@ -128,9 +135,9 @@ const thief = await register({ token_endpoint_auth_method: 'none' });
 const stolen = { by: thief, proved: oauth.None() };
 await refused("another client's code", 'invalid_grant', async () => exchange(await ask(), stolen));
 if (method !== 'none') {
-  const liar = proves(`${client.client_secret}x`);
-  await refused('a wrong secret', 'invalid_client', async () => exchange(await ask(), { proved: liar }));
-  await refused('no secret', 'invalid_client', async () => exchange(await ask(), { proved: oauth.None() }));
+  const liar = prove(`${client.client_secret}x`, wrong);
+  await refused('a wrong secret or key', 'invalid_client', async () => exchange(await ask(), { proved: liar }));
+  await refused('no secret or key', 'invalid_client', async () => exchange(await ask(), { proved: oauth.None() }));
 }
 
 // --- the access token ---
@@ -156,10 +163,11 @@ await refused('more scopes than were granted', 'invalid_scope', async () => refr
 judge('fewer scopes', (await refresh(second.refresh_token, { scope: 'tools' })).scope === 'tools');
 
 const chain = await login();
-const times = method === 'none' ? [1, 2, 3] : [1]; // with a secret, one that arrives a moment later is refused
+const patient = method === 'none' || signs;
+const times = patient ? [1, 2, 3] : [1]; // with a secret, one that arrives a moment later is refused
 const next = await Promise.all(times.map(() => refresh(chain.refresh_token)));
 judge('at once, all get the same successor', new Set(next.map((each) => each.refresh_token)).size === 1);
-if (method === 'none') {
+if (patient) {
   const again = await refresh(chain.refresh_token);
   judge('a client without a secret gets a lost answer again', again.refresh_token === next[0].refresh_token);
 } else {

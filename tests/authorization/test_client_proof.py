@@ -7,7 +7,6 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from gateway.authorization.client_proof import prove_client
 from gateway.errors import AuthorizationError
 from tests.authorization.house import SECRET, House, parameters
 
@@ -29,14 +28,14 @@ def basic(client_id: str, secret: str) -> str:
 async def test_a_client_with_a_secret_shows_it_in_the_header_or_in_the_body(
     light: House, header: str | None, body: dict[str, str]
 ) -> None:
-    assert (await prove_client(light.server.clients, header, parameters(**body))).id == "intranet"
+    assert (await light.server.proof.client(header, parameters(**body))).id == "intranet"
 
 
 async def test_a_client_without_one_says_who_it_is(light: House) -> None:
     client = await light.client()
 
-    assert await prove_client(light.server.clients, None, parameters(client_id=client.id)) == client
-    assert await prove_client(light.server.clients, basic(client.id, ""), parameters()) == client
+    assert await light.server.proof.client(None, parameters(client_id=client.id)) == client
+    assert await light.server.proof.client(basic(client.id, ""), parameters()) == client
 
 
 @pytest.mark.parametrize(
@@ -56,14 +55,15 @@ async def test_a_client_without_one_says_who_it_is(light: House) -> None:
         ("Basic " + b64encode(b"no-colon").decode(), {}, 401),
         ("Basic " + b64encode(b"\xff:x").decode(), {}, 401),
         ("Basic", {}, 401),
-        ("Bearer x", {"client_id": "intranet", "client_secret": SECRET}, 401),
+        ("Bearer x", {"client_id": "intranet", "client_secret": SECRET}, 400),
+        ("Bearer x", {"client_id": "intranet"}, 401),
         (None, {"client_id": "https://127.0.0.1/client.json#x"}, 400),
     ],
 )
 async def test_nobody_else_is_that_client(light: House, header: str | None, body: dict[str, str], status: int) -> None:
     body = {name: value.encode("utf-8", "replace").decode() for name, value in body.items()}
     with pytest.raises(AuthorizationError) as raised:
-        await prove_client(light.server.clients, header, parameters(**body))
+        await light.server.proof.client(header, parameters(**body))
 
     assert raised.value.status == status
 
@@ -72,4 +72,4 @@ async def test_a_client_without_a_secret_cannot_have_shown_one(light: House) -> 
     client = await light.client()
 
     with pytest.raises(AuthorizationError):
-        await prove_client(light.server.clients, None, parameters(client_id=client.id, client_secret="x"))
+        await light.server.proof.client(None, parameters(client_id=client.id, client_secret="x"))

@@ -43,8 +43,8 @@ async def test_a_name_that_leads_to_this_machine_is_not_connected_to() -> None:
 
     async with listening() as listener:
         fetch = DocumentFetch(resolve=rebinding)
-        assert await fetch(f"https://vendor.example:{listener.port}/client.json") is None
-        assert await fetch("https://vendor.example/client.json") is None
+        assert await fetch(f"https://vendor.example:{listener.port}/client.json", limit=LARGEST) is None
+        assert await fetch("https://vendor.example/client.json", limit=LARGEST) is None
         await fetch.close()
         assert listener.connections == 0
 
@@ -53,7 +53,7 @@ async def test_a_host_that_the_operator_named_is_asked_even_here() -> None:
     async with listening(reply(b"{}")) as listener:
         place = f"127.0.0.1:{listener.port}"
         fetch = DocumentFetch([place])
-        found = await fetch(f"http://{place}/client.json")
+        found = await fetch(f"http://{place}/client.json", limit=LARGEST)
         await fetch.close()
 
     assert found is not None
@@ -68,7 +68,7 @@ async def test_a_redirect_is_not_followed_and_a_long_document_is_cut() -> None:
         async with listening(answer) as listener:
             place = f"127.0.0.1:{listener.port}"
             fetch = DocumentFetch([place])
-            found = await fetch(f"http://{place}/client.json")
+            found = await fetch(f"http://{place}/client.json", limit=LARGEST)
             await fetch.close()
         assert found is not None
         assert len(found.body) == length

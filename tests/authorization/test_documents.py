@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.authorization.documents import LARGEST, ClientDocuments, Fetched, is_document_id
+from gateway.authorization.client_keys import Fetched
+from gateway.authorization.documents import LARGEST, ClientDocuments, is_document_id
 from gateway.errors import AuthorizationError
 from tests.authorization.house import Documents, House, Timer, error_of
 
@@ -222,7 +223,7 @@ async def test_many_who_ask_at_once_ask_the_host_once_and_many_hosts_are_too_man
     gate = asyncio.Event()
     asked = []
 
-    async def fetch(url: str) -> Fetched:
+    async def fetch(url: str, /, limit: int) -> Fetched:
         asked.append(url)
         await gate.wait()
         return answer({**GOOD, "client_id": url})

@@ -83,8 +83,9 @@ async def judgements(alice: Browser, case: dict[str, Any]) -> list[dict[str, Any
         ("client_secret_basic", None),
         ("client_secret_post", {"client_id": "referee", "client_secret": SECRET}),
         ("none", None),
+        ("private_key_jwt", None),
     ],
-    ids=["basic, registered by itself", "post, of the settings", "public"],
+    ids=["basic, registered by itself", "post, of the settings", "public", "by its key"],
 )
 async def test_the_referee_misses_nothing(
     served: Served, alice: Browser, method: str, known: dict[str, str] | None

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.authorization.client_proof import prove_client
 from gateway.authorization.roster import Listed, Roster
 from gateway.authorization.server import configured_client
 from gateway.authorization_types import ClientSource
@@ -37,13 +36,13 @@ async def test_a_program_that_was_added_is_let_in_by_its_secret_and_nothing_else
     client, secret = await roster(house).add("reports", "Reports", [CALLBACK], with_secret=True, by=ADMIN)
     assert secret is not None
 
-    proved = await prove_client(house.server.clients, basic("reports", secret.reveal()), parameters())
+    proved = await house.server.proof.client(basic("reports", secret.reveal()), parameters())
     tokens = await house.tokens(proved)
 
     assert await house.elsewhere.tokens.find(tokens["access_token"])
     for wrong in ("", "atpg_client_wrong", secret.reveal()[:-1]):
         with pytest.raises(AuthorizationError):
-            await prove_client(house.server.clients, basic("reports", wrong), parameters())
+            await house.server.proof.client(basic("reports", wrong), parameters())
     assert client.secret_digest not in (None, secret.reveal().encode())
 
 

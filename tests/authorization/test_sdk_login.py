@@ -15,12 +15,17 @@ import anyio
 import httpx2
 import pytest
 import trustme
+from joserfc.jwk import ECKey
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
+from mcp.client.auth.extensions.client_credentials import PrivateKeyJWTOAuthProvider, SignedJWTParameters
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
 
+from gateway.audit import AuditLog
+from gateway.authorization.roster import Roster
+from gateway.clock import SystemClock
 from gateway.people_types import Person
 from tests.authorization.house import query_of
 from tests.authorization.served import Served, serving_team
@@ -192,6 +197,22 @@ async def test_a_host_that_the_operator_registered_proves_itself(served: Served,
     assert await host.call() == "hello"
 
     assert host.kept.client == known
+
+
+async def test_a_program_of_the_operators_comes_in_its_own_name_by_its_key(served: Served) -> None:
+    key = ECKey.generate_key("P-256")
+    audit = AuditLog(served.store.audit.append, SystemClock())
+    keys = json.dumps({"keys": [key.as_dict(private=False)]})
+    await Roster((), served.store.roster, audit, SystemClock()).add("nightly", "", [], keys=keys, by=person("bob"))
+    pem = key.as_pem(private=True).decode()
+    signs = SignedJWTParameters(issuer="nightly", subject="nightly", signing_key=pem, signing_algorithm="ES256")
+    provider = PrivateKeyJWTOAuthProvider(
+        served.mcp, Kept(), "nightly", signs.create_assertion_provider(), scope="tools", issuer=served.url
+    )
+
+    assert await Host(served).call(provider) == "hello"
+
+    await audit.close()
 
 
 async def test_a_host_refreshes_by_itself_and_asks_nobody(served: Served) -> None:

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.authorization.client_proof import prove_client
 from gateway.authorization.parameters import Parameters
 from gateway.authorization.server import AuthorizationServer
 from gateway.authorization.server_metadata import server_metadata
@@ -44,7 +43,7 @@ class Endpoints:
 
     async def _token(self, request: Request) -> Response:
         parameters = await form_of(request)
-        client = await prove_client(self._server.clients, request.headers.get("authorization"), parameters)
+        client = await self._server.proof.client(request.headers.get("authorization"), parameters)
         return JSONResponse(await self._granted(client, parameters), headers=NO_STORE)
 
     async def _granted(self, client: RegisteredClient, parameters: Parameters) -> dict[str, object]:
@@ -64,7 +63,7 @@ class Endpoints:
 
     async def _revoke(self, request: Request) -> Response:
         parameters = await form_of(request)
-        client = await prove_client(self._server.clients, request.headers.get("authorization"), parameters)
+        client = await self._server.proof.client(request.headers.get("authorization"), parameters)
         if "token" not in parameters:
             raise AuthorizationError("invalid_request", "token is missing.")
         await self._server.grants.revoke_token(client, parameters["token"])

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from gateway.authorization.documents import Fetched
+from gateway.authorization.client_keys import Fetched
 from tests.authorization.house import CALLBACK, query_of
 from tests.surfaces.authorization.site import Site, allow, authorize_url, decide, fields_of
 
