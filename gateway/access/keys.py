@@ -52,6 +52,7 @@ class Keys:
         self._clock = clock
         self._timer = timer
         self._kept: dict[bytes, tuple[float, ApiKey]] = {}
+        self._reading: dict[bytes, asyncio.Task[ApiKey | None]] = {}
         self._noting: dict[str, asyncio.Task[None]] = {}
 
     async def find(self, text: str, kind: KeyKind) -> ApiKey | KeyRefusedError:
@@ -156,6 +157,13 @@ class Keys:
         until, kept = self._kept.get(digest, (0.0, None))
         if kept is not None and now < until:
             return kept
+        reading = self._reading.get(digest)
+        if reading is None:  # of a key's twenty streams, which are looked at in the same moment, one asks
+            reading = self._reading[digest] = asyncio.create_task(self._read(digest, now))
+            reading.add_done_callback(lambda task: self._read_ended(digest, task))
+        return await asyncio.shield(reading)
+
+    async def _read(self, digest: bytes, now: float) -> ApiKey | None:
         key = await self._rows.find(digest)
         self._kept.pop(digest, None)
         if key is not None:
@@ -164,6 +172,11 @@ class Keys:
             self._kept[digest] = now + KEPT_FOR, key
             self._note_use(key)
         return key
+
+    def _read_ended(self, digest: bytes, task: asyncio.Task[ApiKey | None]) -> None:
+        del self._reading[digest]
+        if not task.cancelled():
+            task.exception()  # seen, so that a failure that nobody waits for any more is not reported as forgotten
 
     def _note_use(self, key: ApiKey) -> None:
         now = self._clock.now()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from gateway.access.key_rules import Rights
 from gateway.access.keys import MOST_KEPT, Keys
@@ -276,6 +277,18 @@ async def test_many_uses_within_a_minute_are_one_note(house: House) -> None:
     await house.keys.find(text, APP)
     await house.keys.close()
     assert noted == [key.id] * 2
+
+
+async def test_of_those_who_come_together_one_asks_the_database(house: House) -> None:
+    """A key's streams are all looked at in the same moment."""
+    _, text = await house.app()
+    asked = []
+    engine = house.store._engines.reading.engine
+    event.listen(engine, "before_cursor_execute", lambda *what: asked.append(what[2]))
+
+    found = await asyncio.gather(*(house.keys.find(text, APP) for _ in range(20)))
+    assert {key.id for key in found if isinstance(key, ApiKey)} == {found[0].id}  # type: ignore[union-attr]
+    assert len([statement for statement in asked if "FROM api_keys" in statement]) == 1
 
 
 async def test_those_who_come_together_get_the_same_answer(house: House) -> None:

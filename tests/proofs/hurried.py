@@ -9,6 +9,8 @@ from typing import Any
 
 from gateway.cli import main
 from gateway.surfaces import server
+from gateway.surfaces.mcp.limits import Limits
+from gateway.surfaces.mcp.surface import McpSurface
 from tests.warm import atp_gateway, python
 
 
@@ -21,6 +23,8 @@ def hurry(seconds: dict[str, Any]) -> None:
     server.DRAIN_SECONDS = seconds.get("drain", server.DRAIN_SECONDS)
     server.PatientProtocol.header_seconds = seconds.get("header", server.HEADER_SECONDS)
     server.PatientProtocol.body_seconds = seconds.get("body", server.BODY_SECONDS)
+    if pause := seconds.get("pause"):
+        McpSurface.__init__.__kwdefaults__["limits"] = Limits(pause_seconds=pause)
 
 
 if __name__ == "__main__":

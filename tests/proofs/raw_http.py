@@ -115,6 +115,12 @@ def initialize(port: int, key: str | None) -> bytes:
     return message(port, key, "initialize", info, {})
 
 
+def stream_of(port: int, key: str | None, session: str) -> bytes:
+    """Opens the one stream of a handshake session."""
+    sent = {"accept": "text/event-stream", "mcp-session-id": session, "mcp-protocol-version": HANDSHAKE}
+    return _bytes(port, "GET /mcp", b"", key, sent)
+
+
 def message(port: int, key: str | None, method: str, params: dict[str, Any], headers: dict[str, str]) -> bytes:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     kinds = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
