@@ -46,10 +46,10 @@ class Host:
     """One host. `steps` tell a person what to do with the snippet for a URL, `sign_in` what comes then where the server
     asks for it; `place` is where a snippet goes, in a few words, of a host that starts servers too.
 
-    For a URL: `line` is a command for a terminal; else `types_url` means that a person types the URL into a window of
-    the host; else it is JSON, and `url_key` what the URL is called there. `root` is the key that the JSON keeps servers
-    under, None where a host has no such file, and `names_kind` whether an entry carries its `type`. `bridge` is a
-    program that takes the URL as its last argument and is started as any local server.
+    For a URL: `line` is a command for a terminal, for all of the person's projects; else `types_url` means that a
+    person types the URL into a window of the host; else it is JSON, and `url_key` what the URL is called there. `root`
+    is the key that the JSON keeps servers under, None where a host has no such file, and `names_kind` whether an entry
+    carries its `type`. `bridge` is a program that takes the URL as its last argument, started as any local server.
 
     `link` is the address for one click: `{name}`, `{base64}` the entry, `{json}` the entry with its name. `from_afar`:
     the host connects from its maker's servers, which reach public https addresses only.
@@ -75,7 +75,7 @@ HOSTS = {
         "Run this in a terminal.",
         "Then type /mcp in Claude Code, and sign in.",
         place="run in a terminal",
-        line=("claude", "mcp", "add", "--transport", "http", "{name}", "{url}"),
+        line=("claude", "mcp", "add", "--scope", "user", "--transport", "http", "{name}", "{url}"),
         root=None,
     ),
     "claude-desktop": Host(
@@ -119,7 +119,7 @@ HOSTS = {
         "Gemini CLI",
         "Run this in a terminal.",
         "Then type /mcp auth in Gemini CLI, and sign in.",
-        line=("gemini", "mcp", "add", "--transport", "http", "{name}", "{url}"),
+        line=("gemini", "mcp", "add", "--scope", "user", "--transport", "http", "{name}", "{url}"),
         root=None,
     ),
     "windsurf": Host("Windsurf", "Put this into ~/.codeium/windsurf/mcp_config.json.", url_key="serverUrl"),

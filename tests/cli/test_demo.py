@@ -110,7 +110,7 @@ def test_it_stays_up_until_it_is_interrupted(staying: subprocess.Popen[str], rub
         if "Ctrl+C" in line:
             break
     shown = "".join(lines)
-    url = shown.split("claude mcp add --transport http demo ")[1].split()[0]
+    url = shown.split("claude mcp add --scope user --transport http demo ")[1].split()[0]
     assert '"DEMO_CRM_URL"' in shown
     assert httpx2.get(url.replace("/mcp", "/healthz"), trust_env=False).status_code == 200
 

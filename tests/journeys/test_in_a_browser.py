@@ -341,13 +341,13 @@ async def test_what_a_host_is_given_is_copied_at_one_press(stage, someone):
     await expect(alice.page.get_by_role("status")).to_have_text("Copied")
 
     copied = await alice.page.evaluate("navigator.clipboard.readText()")
-    assert copied == f"claude mcp add --transport http atp-gateway {stage.url}/mcp"
+    assert copied == f"claude mcp add --scope user --transport http atp-gateway {stage.url}/mcp"
 
 
 async def test_without_scripts_no_button_promises_what_it_cannot_do(stage, someone):
     alice = await someone(java_script_enabled=False)
     await alice.open(f"{stage.url}/hosts")
-    await alice.reads(f"claude mcp add --transport http atp-gateway {stage.url}/mcp")
+    await alice.reads(f"claude mcp add --scope user --transport http atp-gateway {stage.url}/mcp")
     assert await alice.page.get_by_role("button").count() == 0
 
 

@@ -22,7 +22,10 @@ def pasted(host: str, server: Http | Stdio) -> dict[str, Any]:
 
 
 def test_claude_code_is_told_on_the_command_line() -> None:
-    assert snippet(HOSTS["claude-code"], "crm", URL) == "claude mcp add --transport http crm http://127.0.0.1:8787/mcp"
+    assert (
+        snippet(HOSTS["claude-code"], "crm", URL)
+        == "claude mcp add --scope user --transport http crm http://127.0.0.1:8787/mcp"
+    )
 
 
 def test_claude_code_gets_a_command_that_a_shell_reads_back_whole() -> None:
