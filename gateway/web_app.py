@@ -304,13 +304,13 @@ def from_afar(gateway: Gateway, accounts: Accounts) -> FromAfar:
     )
     if own is None:
         return FromAfar(routes, TOOLKIT_PATHS, (), registration, toolkits)
-    from gateway.remote.holder import Holder
+    from gateway.remote.holder import Holder, Refused
     from gateway.remote.sealed_call import CallSeal
     from gateway.surfaces.replica_call import REPLICA_PATHS, replica_routes
 
     holder = Holder(CallSeal(accounts.vault.derive, own), toolkits.find, accounts.clock)
 
-    async def answer(call: bytes) -> bytes | None:
+    async def answer(call: bytes) -> bytes | Refused:
         gateway.audit.calls_under_way += 1  # another gateway has it on record; a stop waits for it here
         try:
             return await holder.answer(call)

@@ -2,8 +2,8 @@
 
 A call has not been sent while nothing of the request has left, or when the other gateway says so, or refuses the
 request, which it does before anything happens. Then a second gateway is asked, if there is one, and no third. Sent, and
-the answer lost: the outcome is unknown, at once where the other gateway was killed. Whoever waits for the call hangs up
-by going.
+the answer lost, or refused because something on the way brought it twice: the outcome is unknown, at once where the
+other gateway was killed. Whoever waits for the call hangs up by going.
 
 Such a request is not one of the tool's own, and is not watched as one. Below: `sealed_call`, httpx2. Above:
 `remote_toolkit`. The other side: `holder`.
@@ -15,13 +15,14 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.clock import Clock
 from gateway.errors import ToolkitBusyError, ToolkitUnreachableError, UnknownOutcomeError
-from gateway.remote.sealed_call import CallSeal, Derive, SentCall
+from gateway.remote.sealed_call import MARK, CallSeal, Derive, SentCall
 from gateway.toolkit.exchange import watching
 from gateway.toolkit.replica import Replica
 from gateway.toolkit.tool_request import ToolRequest
@@ -96,7 +97,7 @@ class Elsewhere:
         seal = self._seal(holder)
         sent = SentCall(wanted.tenant, wanted.toolkit, wanted.request, theirs, waits)
         call = seal.seal_call(sent, self._clock.now())
-        answer = await self._post(holder, call, wanted, left)
+        answer = await self._post(holder, call, wanted, left, partial(seal.is_taken, call=call))
         end = None if answer is None else seal.open_end(answer, call)
         if end is None:
             raise _unknown(wanted, "gave no answer that can be read")
@@ -104,7 +105,9 @@ class Elsewhere:
             raise end.error
         return end.value
 
-    async def _post(self, holder: Replica, call: bytes, wanted: Wanted, seconds: float) -> bytes | None:
+    async def _post(
+        self, holder: Replica, call: bytes, wanted: Wanted, seconds: float, is_taken: Callable[[str], bool]
+    ) -> bytes | None:
         """The answer, None for what is none. ToolkitUnreachableError: nothing was sent, or it was refused."""
         import httpx2
 
@@ -126,6 +129,8 @@ class Elsewhere:
                 with watching(None):
                     response = await self._opened().send(request, stream=True)
                     try:
+                        if is_taken(response.headers.get(MARK, "")):
+                            raise _unknown(wanted, "was brought it twice")
                         if 400 <= response.status_code < 500:
                             raise self._not_sent(holder, wanted, f"refused a call (HTTP {response.status_code})")
                         return await _body(response)

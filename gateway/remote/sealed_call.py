@@ -1,10 +1,14 @@
 """A call on its way from one gateway to another, and its end on the way back: as sealed bytes.
 
     call     1 | when, in ms since 1970 (8 bytes) | a message sealed to "call", who is addressed, and when
-    end                                             a message sealed to "end", who is addressed, and the call's SHA-256
+    end      a message sealed to "end", the call's SHA-256, and who is addressed
+    mark     an empty message sealed to "taken", and to the same; or as many random bytes
 
 The key belongs to the addressed gateway, for the life of its process. So what one was sent opens at no other and not
 after a restart, and an end belongs to one call. A call opens for some seconds only. Inside is JSON.
+
+Every refusal has a mark. It tells whoever sealed the call, and nobody else, whether the call was taken before: then
+something on the way has brought it twice, and it may have run.
 
 Not here: that a call is taken once (`holder`), and what its end means (`elsewhere`). Below: the vault's `message_seal`.
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,11 +40,14 @@ Derive = Callable[[str], Sequence[bytes]]
 """Keys for a purpose: `Vault.derive`."""
 
 PURPOSE = "calls to gateway "
+MARK = "ATP-Mark"
+"""The header with a refusal's mark."""
 FRESH = timedelta(seconds=10)
 """How old a call may be when it is opened, or how far ahead: as far as two machines' clocks may be apart."""
 
 _VERSION = b"\x01"
 _HEAD_BYTES = 9
+_MARK_BYTES = 28  # nonce and tag
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ERRORS: dict[str, type[CallError]] = {
     kind.code: kind
@@ -109,11 +117,27 @@ class CallSeal:
         kind = _ERRORS.get(said["error"])
         return None if kind is None else End(error=kind(said["message"]))
 
+    def seal_taken(self, call: bytes) -> str:
+        """The mark for a sealed call that was here before."""
+        return self._seal.seal(b"", self._of_end(call, b"taken ")).hex()
+
+    def is_taken(self, mark: str, call: bytes) -> bool:
+        """Whether a refusal's mark says that the sealed call was there before."""
+        try:
+            return self._seal.open(bytes.fromhex(mark), self._of_end(call, b"taken ")) is not None
+        except ValueError:
+            return False
+
     def _of_call(self, head: bytes) -> bytes:
         return b"call " + head + self._addressed
 
-    def _of_end(self, call: bytes) -> bytes:
-        return b"end " + hashlib.sha256(call).digest() + self._addressed
+    def _of_end(self, call: bytes, word: bytes = b"end ") -> bytes:
+        return word + hashlib.sha256(call).digest() + self._addressed
+
+
+def meaningless_mark() -> str:
+    """The mark of every other refusal."""
+    return os.urandom(_MARK_BYTES).hex()
 
 
 def _plain(call: SentCall) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The way in for other gateways of the same database: a sealed call in, its sealed end out.
 
-Whatever is no such call, by whatever method, is answered as a path that does not exist. Whoever hangs up has their call
-given up, as any caller.
+Whatever is no such call, by whatever method, is answered as a path that does not exist, beside a mark that means
+nothing to strangers. Whoever hangs up has their call given up, as any caller.
 
 Below: `while_there`, `refusal`. Above: the app, which says who reads the calls (`gateway.remote.holder`).
 """
@@ -17,11 +17,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.remote.elsewhere import MEDIA_TYPE, PATH
+from gateway.remote.holder import Refused
+from gateway.remote.sealed_call import MARK
 from gateway.surfaces.refusal import NOT_FOUND
 from gateway.surfaces.while_there import while_there
 
-Answer = Callable[[bytes], Coroutine[Any, Any, bytes | None]]
-"""The sealed end of a sealed call. None: it is refused."""
+Answer = Callable[[bytes], Coroutine[Any, Any, bytes | Refused]]
+"""The sealed end of a sealed call."""
 
 REPLICA_PATHS = (PATH,)
 
@@ -34,9 +36,16 @@ class ReplicaCall:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        end = await while_there(request, self._answer(await request.body())) if request.method == "POST" else None
-        response = NOT_FOUND.answer(request) if end is None else Response(end, media_type=MEDIA_TYPE)
-        await response(scope, receive, send)
+        body = await request.body() if request.method == "POST" else b""
+        await _response(request, await while_there(request, self._answer(body)))(scope, receive, send)
+
+
+def _response(request: Request, end: bytes | Refused) -> Response:
+    if isinstance(end, bytes):
+        return Response(end, media_type=MEDIA_TYPE)
+    refusal = NOT_FOUND.answer(request)
+    refusal.headers[MARK] = end.mark
+    return refusal
 
 
 def replica_routes(answer: Answer) -> list[Route]:

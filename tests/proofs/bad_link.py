@@ -1,4 +1,4 @@
-"""A proxy between two gateways that cuts their requests off, holds answers back, and brings what it saw a second time.
+"""A proxy between two gateways that cuts their requests off, holds answers back, and brings requests twice.
 
 It reads HTTP/1.1 as gateways speak it to each other: a request with a length, an answer with a length.
 """
@@ -29,6 +29,7 @@ class BadLink:
         self.answers_pass = asyncio.Event()
         self.answers_pass.set()
         self.drops_next = 0
+        self.brings_twice = 0
         self._open: list[tuple[StreamWriter, StreamWriter]] = []
 
     async def pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -38,8 +39,9 @@ class BadLink:
             try:
                 await asyncio.gather(self._requests(reader, onward), self._answers(there, writer))
             finally:
-                self._open.remove((writer, onward))
-                onward.close()
+                for pair in [pair for pair in self._open if pair[0] is writer]:
+                    self._open.remove(pair)
+                    pair[1].close()
         writer.close()
 
     def cut(self, chance: random.Random) -> None:
@@ -52,6 +54,11 @@ class BadLink:
             while True:
                 head, body = await _message(reader)
                 self.seen.append(body)
+                if self.brings_twice:
+                    self.brings_twice -= 1
+                    _, copy = await asyncio.open_connection("127.0.0.1", self.port)
+                    self._open.append((writer, copy))
+                    copy.write(head + body)
                 writer.write(head + body)
                 await writer.drain()
         finally:
@@ -74,7 +81,7 @@ class BadLink:
 def drop(*writers: StreamWriter, reset: bool) -> None:
     for writer in writers:
         sock = writer.get_extra_info("socket")
-        if reset and sock is not None:
+        if reset and sock is not None and sock.fileno() != -1:  # it was cut before
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         writer.close()
 

@@ -1,9 +1,12 @@
-"""What strangers send to the way in for other gateways: nothing happens, and it looks like a path that is not there."""
+"""What strangers send to the way in for other gateways: nothing happens, and it looks like a path that is not there.
+
+But for a mark that is as good as random to them."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -11,7 +14,8 @@ import pytest
 
 from gateway.errors import ToolkitUnreachableError, UnknownOutcomeError
 from gateway.remote.elsewhere import LONGEST_END, PATH
-from gateway.remote.sealed_call import CallSeal, SentCall
+from gateway.remote.sealed_call import MARK, CallSeal, SentCall
+from gateway.remote.sealed_call import meaningless_mark as new_mark
 from gateway.surfaces.edge import BODY_LIMIT
 from gateway.testing.serving import serving
 from gateway.toolkit.replica import Replica
@@ -63,6 +67,10 @@ async def send(two, body, method="POST", **headers):
         answer = await client.request(method, PATH, content=body, headers=headers)
         nothing = await client.request(method, "/nowhere", headers=headers)
     del answer.headers["date"], nothing.headers["date"]
+    marks = [answer.headers.pop(MARK, ""), new_mark()]
+    if answer.status_code == 404:
+        assert len({*marks}) == 2
+        assert [len(bytes.fromhex(mark)) for mark in marks] == [28, 28]
     return answer, nothing
 
 
@@ -111,6 +119,40 @@ async def test_the_same_call_sealed_anew_is_still_the_same(two):
         again, _ = await send(two, seal.seal_call(same, datetime.now(UTC)))
 
         assert again.status_code == 404
+
+
+async def test_what_something_on_the_way_brings_twice_may_have_run(two):
+    """As a proxy does that tries again: whoever sealed the call is told, and asks nobody else."""
+    async with two.worker() as worker:
+        first = []
+
+        async def proxy(scope, receive, send):
+            body = (await receive())["body"]
+            async with httpx2.AsyncClient(base_url=two.b.base_url, timeout=10) as client:
+                first.append(asyncio.create_task(send_once(two, body)))
+                first.append(await worker.hear())
+                again = await client.post(PATH, content=body)
+            headers = [(name.lower(), value) for name, value in again.headers.raw]
+            await send({"type": "http.response.start", "status": again.status_code, "headers": headers})
+            await send({"type": "http.response.body", "body": again.content})
+
+        async with serving(proxy) as url:
+            toolkit = two.a.toolkits.find("default", "crm")
+            by_proxy = Replica(two.b.own.id, url)
+            toolkit._holders = (by_proxy, replace(by_proxy, url=url + "/"))
+            outcome = await soon(two.a.call(q=1))
+
+        assert isinstance(outcome.error, UnknownOutcomeError), outcome
+        assert "brought it twice" in str(outcome.error)
+        await worker.answer(first[1], "done")
+        await soon(first[0])
+        toolkit._holders = (two.b.own,)
+        await assert_nothing_came(two, worker)
+
+
+async def send_once(two, body):
+    async with httpx2.AsyncClient(base_url=two.b.base_url, timeout=10) as client:
+        return await client.post(PATH, content=body)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])

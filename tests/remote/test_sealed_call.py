@@ -19,7 +19,7 @@ from gateway.errors import (
     UnknownOutcomeError,
     UnknownToolError,
 )
-from gateway.remote.sealed_call import PURPOSE, CallSeal, End, SentCall
+from gateway.remote.sealed_call import PURPOSE, CallSeal, End, SentCall, meaningless_mark
 from gateway.secret import Secret
 from gateway.toolkit.replica import Replica
 from gateway.toolkit.tool_request import ToolRequest
@@ -112,6 +112,17 @@ def test_it_opens_for_ten_seconds_and_not_when_its_time_is_up(age, seconds, open
     sealed = SEAL.seal_call(call(seconds=seconds), NOW)
 
     assert (SEAL.open_call(sealed, NOW + timedelta(seconds=age)) is not None) is opens
+
+
+def test_the_mark_of_a_call_that_was_taken_tells_whoever_sealed_it():
+    first, second = (SEAL.seal_call(call(), NOW) for _ in range(2))
+    mark = SEAL.seal_taken(first)
+
+    assert SEAL.is_taken(mark, first)
+    assert not any(SEAL.is_taken(other, first) for other in (meaningless_mark(), "", "no hex", SEAL.seal_taken(second)))
+    assert not SEAL.is_taken(SEAL.seal_end(End(1), first).hex(), first)
+    assert len(mark) == len(meaningless_mark())
+    assert mark != SEAL.seal_taken(first)
 
 
 def another_time(sealed):
