@@ -68,7 +68,11 @@ def team_app(gateway: Gateway, accounts: Accounts, entry: Entry, host: str, port
     """Everything: MCP, the pages, health, and the ATP surface, for which keys may be made at any time."""
     addresses = Addresses.of(gateway.base_url, host, port, gateway.settings.server.replica_url)
     mcp = gateway.mcp(accounts.vault.derive("request-state")).http(
-        addresses.hosts, addresses.origins, entry.bearer, step_up=gateway.settings.access.step_up
+        addresses.hosts,
+        addresses.origins,
+        entry.bearer,
+        step_up=gateway.settings.access.step_up,
+        session_keys=accounts.vault.derive("mcp-session"),
     )
     afar = from_afar(gateway, accounts)
     atp = [*_atp_routes(gateway, accounts), *afar.routes, *_document_routes(gateway.base_url, accounts, host)]

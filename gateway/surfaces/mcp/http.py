@@ -32,6 +32,7 @@ from gateway.surfaces.mcp.exchange import Exchange
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.line import error_of
 from gateway.surfaces.mcp.server import GatewayServer
+from gateway.surfaces.mcp.session_ids import SessionIds
 from gateway.surfaces.mcp.sessions import TOO_MANY_SESSIONS, Sessions
 from gateway.surfaces.mcp.step_up import StepUp
 from gateway.surfaces.mcp.strict_json import UnacceptableError, parse_message
@@ -42,12 +43,19 @@ class HttpTransport:
     """`routes` to mount at the root, and the `lifespan` to enter around serving them."""
 
     def __init__(
-        self, server: GatewayServer, hosts: Iterable[str], origins: Iterable[str], limits: Limits, step_up: StepUp
+        self,
+        server: GatewayServer,
+        hosts: Iterable[str],
+        origins: Iterable[str],
+        *,
+        limits: Limits,
+        step_up: StepUp,
+        session_ids: SessionIds,
     ) -> None:
         security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=list(origins))
         guard = TransportSecurityMiddleware(security)
         self._server = server
-        self._sessions = Sessions(server, limits)
+        self._sessions = Sessions(server, limits, session_ids)
         streamable = _Streamable(self._sessions, Exchange(server, limits), guard, limits, step_up)
         sse = _Sse(server, SseServerTransport("/messages/", security, limits.body_bytes), guard, limits, step_up)
         self._sse = sse

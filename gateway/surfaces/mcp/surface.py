@@ -9,7 +9,7 @@ Below: the executor, the registry, the policy. Above: app, cli.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from gateway.access.policy import Policy
@@ -24,6 +24,7 @@ from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.listing import AccountChoices, Listing, NoChoice
 from gateway.surfaces.mcp.request import Who, principal_of_http
 from gateway.surfaces.mcp.server import GatewayServer, Identity, Keys
+from gateway.surfaces.mcp.session_ids import SessionIds
 from gateway.surfaces.mcp.stdio import serve_stdio
 from gateway.surfaces.mcp.stdout import claim_stdin, claim_stdout
 from gateway.surfaces.mcp.step_up import StepUp
@@ -81,12 +82,15 @@ class McpSurface:
         bearer: Bearer = Bearer(),  # noqa: B008 - frozen
         *,
         step_up: bool = False,
+        session_keys: Sequence[bytes] = (),
     ) -> HttpTransport:
         """Routes and lifespan. `hosts` and `origins` are the Host and Origin values accepted, as in
         `localhost:8080` and `http://localhost:8080`; a port of `*` is any port. `bearer` tells a host what its token
-        lacks; with `step_up`, one for a tool that is annotated destructive has to carry a scope of its own."""
+        lacks; with `step_up`, one for a tool that is annotated destructive has to carry a scope of its own. With
+        `session_keys`, as `state_keys` are, a session of a handshake revision outlives the process."""
         wants_more = StepUp(self._registry, self._policy, bearer, wanted=step_up)
-        return HttpTransport(self.server(principal_of_http), hosts, origins, self._limits, wants_more)
+        server, ids = self.server(principal_of_http), SessionIds(session_keys)
+        return HttpTransport(server, hosts, origins, limits=self._limits, step_up=wants_more, session_ids=ids)
 
     async def stdio(self, principal: Principal) -> None:
         """Serve one host until it closes stdin, or SIGTERM. From here on, whatever is printed goes to stderr."""

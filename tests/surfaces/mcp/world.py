@@ -159,6 +159,7 @@ class World:
         self.audit = AuditLog(self._write, SystemClock())
         self.limits = limits
         self.keys = [b"k" * 32]
+        self.session_keys: list[bytes] = []
         with loading_into(RegistrySink(self.registry)):
             self.toolkit = ToolKitClient(app_name="kit")
         policy = policy or NamedPolicy()
@@ -186,7 +187,8 @@ class World:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
-            transport = self.surface.http([f"127.0.0.1:{port}"], [f"http://127.0.0.1:{port}"])
+            addresses = [f"127.0.0.1:{port}"], [f"http://127.0.0.1:{port}"]
+            transport = self.surface.http(*addresses, session_keys=self.session_keys)
             app = Edge(Starlette(routes=transport.routes, lifespan=lambda _: transport.lifespan()))
             config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
             server = uvicorn.Server(config)
