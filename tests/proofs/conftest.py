@@ -34,6 +34,6 @@ async def sqlite_world(sqlite_url: str, tmp_path: Path) -> AsyncIterator[World]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Both databases at full size; else the one that costs less."""
-    if "database_url" in metafunc.fixturenames:
+    for name in {"database_url", "old_url"} & set(metafunc.fixturenames):
         databases = ["sqlite", "postgres"] if metafunc.config.getoption("--full") else ["sqlite"]
-        metafunc.parametrize("database_url", databases, indirect=True)
+        metafunc.parametrize(name, databases, indirect=True)

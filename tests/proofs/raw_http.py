@@ -121,6 +121,11 @@ def stream_of(port: int, key: str | None, session: str) -> bytes:
     return _bytes(port, "GET /mcp", b"", key, sent)
 
 
+def ending(port: int, key: str | None, session: str) -> bytes:
+    sent = {"mcp-session-id": session, "mcp-protocol-version": HANDSHAKE}
+    return _bytes(port, "DELETE /mcp", b"", key, sent)
+
+
 def message(port: int, key: str | None, method: str, params: dict[str, Any], headers: dict[str, str]) -> bytes:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     kinds = {"accept": "application/json, text/event-stream", "content-type": "application/json"}

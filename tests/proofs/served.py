@@ -36,6 +36,7 @@ TOOLKIT = '''
 import asyncio
 import os
 import threading
+import time
 import urllib.request
 
 from gateway import ToolKitClient
@@ -91,6 +92,7 @@ async def census() -> dict[str, int]:
         "threads": threading.active_count(),
         "files": len(os.listdir("/proc/self/fd")),
         "bytes": resident,
+        "milliseconds": int(time.process_time() * 1000),
     }
 '''
 
@@ -157,23 +159,27 @@ class Served:
         self._reading = asyncio.create_task(on())
 
 
-@asynccontextmanager
-async def served(place: Place, *, command: list[str] | None = None, **settings: str) -> AsyncIterator[Served]:
-    """A process that serves for the block; for a team, whose programs show keys, unless the settings say otherwise.
-
-    `settings` are names of the environment in small letters, without the prefix.
-    """
-    folder = Path(place.clock).parent
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("ATP_GATEWAY_")}
-    environ |= {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "NO_COLOR": "1"}
-    environ |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+def environment(place: Place, **settings: str) -> dict[str, str]:
+    """Of a command at this place. `settings` are names of the environment in small letters, without the prefix."""
+    folder = str(Path(place.clock).parent)
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("ATP_GATEWAY_")}
+    kept |= {"HOME": folder, "XDG_CONFIG_HOME": folder, "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     chosen = place.environ() | {"ACCESS_KEYS": "true", "LOG_LEVEL": "WARNING"}
     chosen |= {name.upper(): text for name, text in settings.items()}
-    environ |= {f"ATP_GATEWAY_{name}": text for name, text in chosen.items()}
+    return kept | {f"ATP_GATEWAY_{name}": text for name, text in chosen.items()}
+
+
+@asynccontextmanager
+async def served(place: Place, *, command: list[str] | None = None, **settings: str) -> AsyncIterator[Served]:
+    """A process that serves for the block; for a team, whose programs show keys, unless the settings say otherwise."""
+    folder = Path(place.clock).parent
     toolkit = folder / "endures.py"
     toolkit.write_text(TOOLKIT.replace("ISSUER", place.issuer))
     process = await asyncio.create_subprocess_exec(
-        *(command or atp_gateway("serve")), str(toolkit), env=environ, stderr=asyncio.subprocess.PIPE
+        *(command or atp_gateway("serve")),
+        str(toolkit),
+        env=environment(place, **settings),
+        stderr=asyncio.subprocess.PIPE,
     )
     gateway = Served(place, process)
     try:
