@@ -1,4 +1,4 @@
-"""`atp-gateway people`: invite somebody, see who signs in, and let somebody in no more.
+"""`atp-gateway people`: invite somebody, see who signs in, and let somebody in no more (`offboard` is its own file).
 
 An invitation's link goes to stdout, alone, so that a script can mail it; what there is to say about it goes to stderr.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gateway.access.authenticator import local_principal
-from gateway.cli import options
+from gateway.cli import offboard, options
 from gateway.cli.logs import log_to_stderr
 from gateway.errors import AccountError, SettingsError
 from gateway.people_types import LocalAccount, Person
@@ -106,7 +106,7 @@ def disable(person: str, config: Path | None) -> None:
     """Let somebody in no more: sessions and programs of theirs end within seconds, and their keys open nothing."""
 
     async def end(directory: Directory) -> str:
-        return await _set_disabled(directory, person, disabled=True)
+        return await set_disabled(directory, person, disabled=True)
 
     called = _with_directory(options.settings_for(config), end)
     click.secho(f"✓ {called} cannot sign in any more, and is signed out everywhere.", fg="green", err=True)
@@ -119,14 +119,18 @@ def enable(person: str, config: Path | None) -> None:
     """Let somebody in again who was disabled. Their keys work again; programs ask them anew."""
 
     async def begin(directory: Directory) -> str:
-        return await _set_disabled(directory, person, disabled=False)
+        return await set_disabled(directory, person, disabled=False)
 
     called = _with_directory(options.settings_for(config), begin)
     click.secho(f"✓ {called} can sign in again.", fg="green", err=True)
 
 
-async def _set_disabled(directory: Directory, called: str, *, disabled: bool) -> str:
-    """The person of that name, and the account kept here that they may not have signed in with yet."""
+command.add_command(offboard.command)
+
+
+async def set_disabled(directory: Directory, called: str, *, disabled: bool) -> str:
+    """The person of that name, and the account kept here that they may not have signed in with yet; what they are
+    called. AccountError."""
     accounts, person = await directory.accounts.list_all(), None
     try:
         person = await directory.people.called(called)
