@@ -103,7 +103,7 @@ class RemoteToolkit:
 
     def know_elsewhere(self, holdings: Sequence[Holding]) -> None:
         """Which other gateways have workers of it now."""
-        holders = tuple(dict.fromkeys(holding.replica for holding in holdings))
+        holders = tuple(sorted({holding.replica for holding in holdings}, key=lambda replica: replica.id))
         self._keys_elsewhere = tuple(holding.key for holding in holdings)
         if holders != self._holders:
             self._holders = holders
