@@ -11,9 +11,10 @@ Below: `audit_chain`. Above: `audit_rows`.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.store.audit_chain import GENESIS, Link, canonical
@@ -36,6 +37,8 @@ _MOVE_HEAD = (
     .values(seq=bindparam("number"), hash=bindparam("digest"))
 )  # fmt: skip
 
+_UNIQUE_VIOLATION = "23505"
+"""PostgreSQL's SQLSTATE for it."""
 _FEW = 10
 """Events up to which one statement is faster. More are better sent as rows, in one INSERT."""
 _SEQ = '"seq":0'
@@ -72,7 +75,9 @@ class AuditEnds:
 
     def __init__(self, engines: Engines) -> None:
         self._begin = engines.insert(AUDIT_HEADS).on_conflict_do_nothing()
-        self._insert = engines.insert(AUDIT).on_conflict_do_nothing(index_elements=[AUDIT.c.id]).returning(AUDIT.c.id)
+        # One row, sent many times. A statement of all rows would be another one for each number of them, and the driver
+        # keeps the latest 128 prepared: hundreds of megabytes.
+        self._insert = insert(AUDIT)
         self._far = engines.writing.engine.dialect.name == "postgresql"
 
     def hold(self, transaction: Transaction, tenants: Collection[str]) -> dict[str, Link]:
@@ -99,8 +104,12 @@ class AuditEnds:
         for event in events:
             link = link.to(event)
             rows.append(to_columns(event) | {"seq": link.seq, "hash": link.hash})
-        if len(transaction.execute(self._insert, rows).all()) != len(rows):
-            raise RepeatedError
+        try:
+            transaction.execute(self._insert, rows)
+        except IntegrityError as error:
+            if not _is_repeated(error):
+                raise
+            raise RepeatedError from None
         transaction.execute(_MOVE_HEAD, {"of": tenant, "number": link.seq, "digest": link.hash})
 
     def _add_by_one(self, transaction: Transaction, tenant: str, events: Sequence[AuditEvent]) -> None:
@@ -123,6 +132,13 @@ class AuditEnds:
 def _held(transaction: Transaction, tenants: Collection[str]) -> dict[str, Link]:
     rows = transaction.execute(_HOLD_HEADS, {"tenants": sorted(tenants)}).mappings().all()
     return {row["tenant"]: Link(row["seq"], row["hash"]) for row in rows}
+
+
+def _is_repeated(error: IntegrityError) -> bool:
+    """Whether there is such a row already: whatever else the database enforces is another trouble."""
+    said = error.driver_exception
+    of_sqlite = (sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE)
+    return getattr(said, "sqlstate", None) == _UNIQUE_VIOLATION or getattr(said, "sqlite_errorcode", None) in of_sqlite
 
 
 def _row(event: AuditEvent) -> dict[str, object]:

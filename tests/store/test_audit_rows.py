@@ -6,6 +6,8 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sqlalchemy.event
+
 from gateway.store.store import Store
 from gateway.types import AuditEvent, Principal
 
@@ -52,6 +54,18 @@ async def test_a_thousand_events_are_appended_at_once(store: Store) -> None:
     await store.audit.append([event(number) for number in range(1000)])
 
     assert len(await store.audit.list_latest(ANNA, limit=2000)) == 1000
+
+
+async def test_however_many_events_come_at_once_the_statement_is_the_same(sqlite_url: str) -> None:
+    """The driver keeps the latest 128 that it was given, and one of five hundred rows takes a megabyte."""
+    store = await Store.open(sqlite_url)
+    given: set[str] = set()
+    engine = store._engines.writing.engine
+    sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *what: given.add(what[2]))
+    for count in range(1, 40):
+        await store.audit.append([event(100 * count + number) for number in range(count)])
+    assert len([statement for statement in given if "INSERT INTO audit " in statement]) == 1
+    await store.close()
 
 
 async def test_an_event_with_a_name_that_postgresql_cannot_hold_does_not_block_the_record(store: Store) -> None:
