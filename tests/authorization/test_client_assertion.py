@@ -137,10 +137,10 @@ async def test_a_client_that_offers_both_ways_stays_with_the_one_that_it_chose(
         {"header": {"typ": "oauth-id-jag+jwt"}},
         {"header": {"crit": ["kid"]}},
         {"header": {"jku": "https://evil.example/keys"}},
-        {"header": {"jwk": OTHER.as_dict(private=False)}},
+        pytest.param({"header": {"jwk": OTHER.as_dict(private=False)}}, id="a key in its header"),
         {"header": {"x5u": "https://evil.example/cert"}},
-        {"key": OTHER},
-        {"key": EC, "alg": "ES256", "header": {"kid": "one"}},
+        pytest.param({"key": OTHER}, id="another's key"),
+        pytest.param({"key": EC, "alg": "ES256", "header": {"kid": "one"}}, id="a key of another kind"),
     ],
     ids=str,
 )
