@@ -107,7 +107,8 @@ def add(
         click.echo(json.dumps({"client_id": client.id, **shown, **_plain(client)}, indent=2, ensure_ascii=False))
     else:
         once = " Its secret is shown this once: keep it where you keep secrets.\n" if secret else ""
-        click.secho(f"✓ {client.name} may ask people for access, as client_id {client.id}.{once}", fg="green", err=True)
+        may = "may ask people for access" if client.redirect_uris else "comes in its own name"
+        click.secho(f"✓ {client.name} {may}, as client_id {client.id}.{once}", fg="green", err=True)
         if secret:
             click.secho(secret.reveal(), bold=True)
         click.echo(f"    ends with: atp-gateway clients revoke {client.id}", err=True)

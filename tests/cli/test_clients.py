@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from databases import HOME_VARIABLE
+from joserfc.jwk import ECKey
 
 from gateway.cli import cli
 from gateway.errors import ClientChangeError
@@ -51,6 +52,40 @@ def test_a_program_is_added_listed_and_ended(clients: Run, sqlite_url: str) -> N
     assert "There are no programs yet" in after.stderr
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as database:
         assert secret not in "\n".join(database.iterdump())
+
+
+def test_a_program_that_proves_itself_by_its_key_has_no_secret(clients: Run, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}))
+
+    added, by_url = clients("add", "nightly", "--keys", str(keys)), "https://app.example/keys"
+    told = json.loads(clients("add", "hourly", "--keys", by_url, "--json").stdout)
+
+    assert (added.exit_code, added.stdout) == (0, "")
+    assert "nightly may ask people for access" not in added.stderr
+    assert "comes in its own name" in added.stderr
+    assert (told["auth_method"], told["has_secret"], "client_secret" in told) == ("private_key_jwt", False, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{}", "no keys that a program can prove itself by"),
+        ("no JSON", "no keys that a program can prove itself by"),
+        (json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=True)]}), "public keys for signatures"),
+        ("[1]", "no keys that a program can prove itself by"),
+    ],
+    ids=["empty", "no JSON", "a private one", "a list"],
+)
+def test_what_are_no_keys_is_refused_in_words(clients: Run, tmp_path: Path, text: str, says: str) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(text)
+
+    refused = clients("add", "nightly", "--keys", str(keys)).exception
+    assert says in str(refused)
+    assert "Leave one of them out" in str(clients("add", "nightly", "--keys", str(keys), "--secret").exception)
+    assert "cannot be read" in str(clients("add", "nightly", "--keys", str(tmp_path / "nowhere")).exception)
+    assert json.loads(clients("list", "--json").stdout) == []
 
 
 def test_programs_of_the_settings_are_listed_and_stay_in_the_settings(clients: Run, tmp_path: Path) -> None:
