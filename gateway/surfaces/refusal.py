@@ -137,6 +137,7 @@ CANNOT_TELL = Refusal(
     "authentication_unavailable",
     "Back in a moment",
     "The gateway cannot check who you are right now. Nothing was done; try again in a moment.",
+    {"retry-after": "5"},
 )
 
 UNAVAILABLE = Refusal(
@@ -144,6 +145,7 @@ UNAVAILABLE = Refusal(
     "store_unavailable",
     "Back in a moment",
     "The gateway's database does not answer right now. Try again in a moment.",
+    {"retry-after": "5"},
 )
 
 

@@ -54,6 +54,7 @@ class Crowd:
             raw_http.listing(port, key) if tool == "list" else raw_http.call(port, key, tool, **arguments)
         )
         self.slowest = max(self.slowest, time.monotonic() - began)
+        assert answer.status != 503 or answer.header("retry-after")
         listed = tool == "list" and answer.status == 200 and "result" in answer.json
         how = "done" if answer.is_done or listed else "refused" if answer.status == 200 else str(answer.status)
         for counted in (self.told, self.lately):
