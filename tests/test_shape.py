@@ -195,6 +195,11 @@ def test_tests_neither_skip_nor_expect_to_fail():
     assert [line.partition(" ")[2] for line in found] == ["pytest.skip(MISSING)"]
 
 
+def test_the_files_that_begin_a_run_are_there():
+    tests = ROOT / "tests"
+    assert [line for line in (tests / "slowest.txt").read_text().split() if not (tests / line).is_file()] == []
+
+
 def test_rooms_import_only_downward():
     """The contracts stand in pyproject.toml; `lint-imports` draws the chain that breaks one."""
     linter = Path(sys.executable).parent / "lint-imports"
