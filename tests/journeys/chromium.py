@@ -27,6 +27,9 @@ _FLAGS = (
     "--no-proxy-server",
     f"--host-resolver-rules=MAP * ~NOTFOUND, {', '.join(f'EXCLUDE {name}' for name in _LOOPBACK)}",
 )
+_FOR_NOBODY = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup", "SpareRendererForSitePerProcess")
+"""A quarter of what a page costs: beside each window Chromium opens those of an address bar that nobody sees, as pages,
+and a process for the next page. The browser heeds the last such list that it is given, so Playwright's own is void."""
 _UNLIKE_A_PERSONS = ["--disable-back-forward-cache"]
 
 
@@ -39,7 +42,10 @@ async def chromium(*more: str) -> AsyncIterator[Browser]:
     expect.set_options(timeout=PATIENCE)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=program, args=(*_FLAGS, *more), ignore_default_args=_UNLIKE_A_PERSONS, timeout=3 * PATIENCE
+            executable_path=program,
+            args=(*_FLAGS, f"--disable-features={','.join(_FOR_NOBODY)}", *more),
+            ignore_default_args=_UNLIKE_A_PERSONS,
+            timeout=3 * PATIENCE,
         )
         yield browser
         await browser.close()
