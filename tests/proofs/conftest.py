@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import resource
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.proofs.world import World, world_in
+
+FILES = 8192
 
 
 @pytest.fixture
@@ -30,6 +33,16 @@ async def sqlite_world(sqlite_url: str, tmp_path: Path) -> AsyncIterator[World]:
     """The same, for what is not about the database."""
     async with world_in(tmp_path, sqlite_url) as made:
         yield made
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """This process, and those that it starts, may have thousands of files open, as far as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

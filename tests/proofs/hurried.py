@@ -11,12 +11,13 @@ from gateway.cli import main
 from gateway.surfaces import server
 from gateway.surfaces.mcp.limits import Limits
 from gateway.surfaces.mcp.surface import McpSurface
-from tests.warm import atp_gateway, python
+from tests.interop.programs import ATP_GATEWAY
+from tests.warm import python
 
 
 def serving(full: bool, **seconds: float) -> list[str]:
     """The command; with these seconds in place of the program's own, unless the proof has its full size."""
-    return atp_gateway("serve") if full else python(Path(__file__), json.dumps(seconds), "serve")
+    return [str(ATP_GATEWAY), "serve"] if full else python(Path(__file__), json.dumps(seconds), "serve")
 
 
 def hurry(seconds: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
+import pytest
+
 from tests.proofs import raw_http
 from tests.proofs.hurried import serving
 from tests.proofs.raw_http import Line
@@ -40,6 +42,7 @@ async def stream(gateway: Served, lines: AsyncExitStack, key: str, *, modern: bo
     return line
 
 
+@pytest.mark.usefixtures("many_files")
 async def test_idle_streams_are_cheap_and_kept_alive(sqlite_world: World, full: bool) -> None:
     people, pause = (100, 15.0) if full else (10, 1.0)
     keys = await team(sqlite_world, people + 1)

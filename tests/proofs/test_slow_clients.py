@@ -12,6 +12,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+import pytest
+
 from tests.proofs import raw_http
 from tests.proofs.hurried import serving
 from tests.proofs.raw_http import Line
@@ -69,6 +71,7 @@ async def measured(gateway: Served, key: str, seconds: float) -> list[float]:
     return await good_traffic(gateway, key, stop)
 
 
+@pytest.mark.usefixtures("many_files")
 async def test_slow_clients_are_let_go_and_hold_nobody_up(sqlite_world: World, full: bool) -> None:
     many, header, body = (999, 10.0, 60.0) if full else (99, 0.5, 1.0)
     every = 1.0 if full else 0.1
