@@ -103,7 +103,7 @@ async def test_answers_that_are_late_twice_made_up_or_another_toolkits_are_ignor
         key, text = await here.key()
         _, of_other = await here.key("sales")
         await here.register(text)
-        await here.register(text, "quick", timeout=0.2)
+        await here.register(text, "quick", timeout=1)
         assert await respond(here, text, "0" * 32, 1) == "ignored"
         poll = polling(here, text)
         await here.until_listed("find", "quick")

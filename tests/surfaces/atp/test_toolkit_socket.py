@@ -144,7 +144,7 @@ async def test_a_worker_whose_call_ran_out_of_time_gets_the_next_when_it_follows
     """An unknown tool is never answered, and a slow one late: the pong tells that the published client is free."""
     async with opened() as here:
         _, text = await here.key()
-        await here.register(text, timeout=0.2)
+        await here.register(text, timeout=1)
         async with here.worker(text) as worker:
             await greeted(worker)
             late = here.call()
@@ -161,7 +161,7 @@ async def test_a_worker_whose_call_ran_out_of_time_gets_the_next_when_it_follows
 async def test_a_late_answer_is_dropped_and_makes_the_worker_free(opened: Open) -> None:
     async with opened() as here:
         _, text = await here.key()
-        await here.register(text, timeout=0.2)
+        await here.register(text, timeout=1)
         async with here.worker(text, at_once=1) as worker:
             await greeted(worker)
             late = here.call()
@@ -219,7 +219,7 @@ async def test_a_client_of_ours_that_does_not_answer_pings_is_cut_off_though_it_
 async def test_a_worker_that_stays_stuck_in_a_call_is_cut_off_in_the_end(opened: Open) -> None:
     async with opened(times=Times(key=60, ping=0.1, pong=60, stuck=0.2, grace=0.05)) as here:
         _, text = await here.key()
-        await here.register(text, timeout=0.1)
+        await here.register(text, timeout=1)
         async with here.worker(text) as worker:
             await greeted(worker)
             call = here.call()
