@@ -400,12 +400,12 @@ TROUBLE = [
     State(
         "database-down", "GET /connections", "Back in a moment",
         "The gateway's database does not answer.",
-        ways.database_gone, 503,
+        ways.database_gone, 503, PAGE | {"retry-after": "5"},
     ),
     State(
         "cannot-tell", "GET /connections", "Back in a moment",
         "The gateway cannot check who is there: it lets nobody in.",
-        ways.nobody_can_tell, 503,
+        ways.nobody_can_tell, 503, PAGE | {"retry-after": "5"},
     ),
 ]  # fmt: skip
 

@@ -73,7 +73,7 @@ async def measured(gateway: Served, key: str, seconds: float) -> list[float]:
 
 @pytest.mark.usefixtures("many_files")
 async def test_slow_clients_are_let_go_and_hold_nobody_up(sqlite_world: World, full: bool) -> None:
-    many, header, body = (999, 10.0, 60.0) if full else (99, 0.5, 1.0)
+    many, header, body = (999, 10.0, 60.0) if full else (99, 2.0, 3.0)  # a busy machine is slow itself
     every = 1.0 if full else 0.1
     [key] = await team(sqlite_world, 1)
     async with served(sqlite_world.place, command=serving(full, header=header, body=body)) as gateway:
