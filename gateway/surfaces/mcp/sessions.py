@@ -172,14 +172,15 @@ class Sessions:
         kept = self._keep(session_id, access)
         del self._kept[session_id]
         session, ready = kept.session, types.JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized")
-        await session.greet(types.JSONRPCRequest(jsonrpc="2.0", id=0, method="initialize", params=said), http)
-        await session.hear(ready, http)
-        self._kept[session_id] = kept
-        kept.busy -= 1
-        if not session.is_open:  # what it said then is not taken by this version
-            await self._end(kept)
-            return None
-        return kept
+        try:
+            await session.greet(types.JSONRPCRequest(jsonrpc="2.0", id=0, method="initialize", params=said), http)
+            await session.hear(ready, http)
+        finally:
+            self._kept[session_id] = kept
+            kept.busy -= 1
+            if not session.is_open:  # what it said then is not taken by this version
+                await self._end(kept)
+        return kept if session.is_open else None
 
     async def _find(self, http: Arrival, send: Send) -> _Kept | None:
         """The session that the request names, if it is its person's; None when the request has been refused."""
