@@ -191,4 +191,5 @@ def _keys(given: str) -> str:
     try:
         return Path(given).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{given} cannot be read: {error}", param_hint="--keys") from None
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise click.BadParameter(f"{given} cannot be read: {why}.", param_hint="--keys") from None

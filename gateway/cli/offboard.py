@@ -16,7 +16,9 @@ from gateway.cli.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
+    from gateway.deferred import Accounts
     from gateway.oauth.connections import Disconnected
+    from gateway.types import Principal
 
 
 @click.command("offboard", short_help="Let somebody in no more, and end all that they connected.")
@@ -33,39 +35,48 @@ def command(person: str, config: Path | None, as_json: bool) -> None:
 
     settings = options.settings_for(config)
     log_to_stderr("WARNING")
-    gateway = app.build(settings)
-    called, ended = anyio.run(_offboard, gateway, person)
+    called, ended = anyio.run(_offboard, app.build(settings), person, not as_json)
     if as_json:
-        shown = {"person": called, "connections": [_described(each) for each, _ in ended]}
+        shown = {"person": called, "connections": [_described(each) for each in ended]}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
-        return
-    click.secho(f"✓ {called} cannot sign in any more, and is signed out everywhere.", fg="green", err=True)
-    if not ended:
-        click.echo("  They have no account connected.", err=True)
-    for each, provider in ended:
-        _print(each, provider)
 
 
-async def _offboard(gateway: Gateway, called: str) -> tuple[str, list[tuple[Disconnected, str]]]:
-    """What the person is called; and what became of each connection, with its provider's name."""
-    from gateway.access.people import People
+async def _offboard(gateway: Gateway, called: str, tells: bool) -> tuple[str, list[Disconnected]]:
+    """What the person is called, and what became of each connection. That is told at once:
+    a provider may be slow, and whoever waits may leave."""
     from gateway.app import listening
+
+    async with listening(gateway):
+        opened, ended = await gateway.accounts.open(), []
+        name, principal = await _let_in_no_more(gateway, opened, called)
+        if tells:
+            click.secho(f"✓ {name} cannot sign in any more, and is signed out everywhere.", fg="green", err=True)
+        for connection in await opened.connections.list(principal) if principal else ():
+            one = await opened.connections.disconnect(connection.principal, connection.id)
+            if one is not None:
+                ended.append(one)
+                if tells:
+                    _print(one, opened.apps.display_name(connection.provider))
+        if tells and not ended:
+            click.echo("  They have no account connected.", err=True)
+        return name, ended
+
+
+async def _let_in_no_more(gateway: Gateway, opened: Accounts, called: str) -> tuple[str, Principal | None]:
+    """What the person is called, and who they are; None for somebody who was invited and has never signed in."""
+    from gateway.access.people import People
     from gateway.cli.people import Directory, set_disabled
     from gateway.errors import AccountError
     from gateway.people_entry import base_url_of, local_accounts
 
-    async with listening(gateway):
-        opened, base_url = await gateway.accounts.open(), base_url_of(gateway.settings.server)
-        people = People(opened.store, gateway.audit, opened.clock, base_url)
-        accounts = local_accounts(opened.store, opened.vault, opened.clock, gateway.audit, base_url)
-        name = await set_disabled(Directory(people, accounts, base_url), called, disabled=True)
-        try:
-            principal = (await people.called(called)).principal
-        except AccountError:  # invited, and has never signed in
-            return name, []
-        connections = opened.connections
-        found = [await connections.disconnect(principal, each.id) for each in await connections.list(principal)]
-        return name, [(each, opened.apps.display_name(each.connection.provider)) for each in found if each is not None]
+    base_url = base_url_of(gateway.settings.server)
+    people = People(opened.store, gateway.audit, opened.clock, base_url)
+    accounts = local_accounts(opened.store, opened.vault, opened.clock, gateway.audit, base_url)
+    name = await set_disabled(Directory(people, accounts, base_url), called, disabled=True)
+    try:
+        return name, (await people.called(called)).principal
+    except AccountError:
+        return name, None
 
 
 def _print(ended: Disconnected, provider: str) -> None:

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -35,11 +35,12 @@ def log() -> Iterator[None]:
 
 
 class Acme(BaseHTTPRequestHandler):
-    """Answers everything with the server's `status`, and counts."""
+    """Answers everything with the server's `status`, once it `answers`, and counts."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
         self.server.asked += 1
+        self.server.answers.wait(20)
         self.send_response(self.server.status)
         self.send_header("content-length", "0")
         self.end_headers()
@@ -51,7 +52,8 @@ class Acme(BaseHTTPRequestHandler):
 @pytest.fixture
 def acme() -> Iterator[HTTPServer]:
     with HTTPServer(("127.0.0.1", 0), Acme) as server:
-        server.status, server.asked = 200, 0
+        server.status, server.asked, server.answers = 200, 0, Event()
+        server.answers.set()
         thread = Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -60,7 +62,8 @@ def acme() -> Iterator[HTTPServer]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, acme: HTTPServer) -> Run:
+def environment(tmp_path: Path, acme: HTTPServer) -> dict[str, str]:
+    """For a command in `tmp_path`, where a gateway.toml knows that provider."""
     url = f"http://127.0.0.1:{acme.server_port}"
     (tmp_path / "providers").mkdir()
     (tmp_path / "providers" / "acme.toml").write_text(
@@ -86,7 +89,11 @@ def run(tmp_path: Path, acme: HTTPServer) -> Run:
         "NO_COLOR": "1",
         "PYTHONPATH": str(ROOT),
     }
+    return environment
 
+
+@pytest.fixture
+def run(tmp_path: Path, environment: dict[str, str]) -> Run:
     def run(command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -82,6 +83,27 @@ def test_what_a_provider_does_not_confirm_is_said_with_where_to_end_it(
     assert ended["access_page"] == ACCESS_PAGE
     assert ended["retried_until"]
     assert "canary" not in done.stdout + done.stderr
+
+
+def test_each_receipt_is_told_at_once_and_who_interrupts_goes_on_later(
+    run: Run, offboard: Run, acme: HTTPServer, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    came(run, "ada-at-work", "ada-at-home", "ada-abroad")
+    acme.answers.clear()  # it takes the request and says nothing
+    words = atp_gateway("people", "offboard", "ada@example.com", "--config", "gateway.toml")
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        receipt = next(line for line in process.stderr if "deleted here" in line)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    acme.answers.set()
+
+    again = offboard("ada@example.com")
+
+    assert "Has not confirmed yet" in receipt
+    assert process.returncode == 130
+    assert "Has confirmed" in again.stderr
+    assert connected(tmp_path) == ["somebody-else"]
 
 
 def test_nobody_of_that_name_is_an_error_and_changes_nothing(
