@@ -4,7 +4,7 @@ An address is read by the `fetch` that reads clients' documents: public addresse
 seconds. It is read again every few minutes, and when a signature names a key that is not there, but never more often
 than every few seconds, whoever sends what. While it does not answer, the keys that are known go on working for a day.
 
-Below: `gateway.jose`. Above: documents, registration and roster, which take keys in; client_assertion.
+Below: `gateway.jose`, outward. Above: documents, registration and roster, which take keys in; client_assertion.
 Source: RFC 7591 section 2 (`jwks`, `jwks_uri`), RFC 7517.
 """
 
@@ -22,6 +22,7 @@ from joserfc.jwk import Key
 from gateway.authorization_types import RegisteredClient
 from gateway.errors import AuthorizationError
 from gateway.jose.key_set import public_keys
+from gateway.outward.guarded import Answer
 
 LARGEST_SET = 16 << 10  # bytes
 LONGEST_URL = 1000
@@ -34,20 +35,11 @@ _AT_A_TIME = 8
 _MOST_TRIED = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What an address answered. `headers` have lower-case names; `body` is cut to what may be read."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Fetch(Protocol):
     """Asks an address that somebody outside chose, and reads one byte more than `limit` at most; None where it does not
     answer, or is not to be asked."""
 
-    def __call__(self, url: str, /, limit: int) -> Awaitable[Fetched | None]: ...
+    def __call__(self, url: str, /, limit: int) -> Awaitable[Answer | None]: ...
 
 
 def keys_in(metadata: Mapping[str, Any]) -> str | None:

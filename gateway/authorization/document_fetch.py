@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from gateway.authorization.client_keys import Fetched
 from gateway.authorization.documents import SECONDS
 from gateway.errors import DestinationError
 from gateway.outward.destinations import Destinations, Resolve
-from gateway.outward.guarded import GuardedRequests, UnansweredError
+from gateway.outward.guarded import Answer, GuardedRequests, UnansweredError
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +28,10 @@ class DocumentFetch:
         self._destinations = Destinations(hosts, setting=SETTING, resolve=resolve)
         self._requests = GuardedRequests(self._destinations)
 
-    async def __call__(self, url: str, /, limit: int) -> Fetched | None:
+    async def __call__(self, url: str, /, limit: int) -> Answer | None:
         try:
             destination = self._destinations.read(url)
-            answer = await self._requests.get(destination, _HEADERS, SECONDS, limit=limit)
+            return await self._requests.get(destination, _HEADERS, SECONDS, limit=limit)
         except DestinationError:
             return None
         except UnansweredError as error:
@@ -43,7 +42,6 @@ class DocumentFetch:
                 error.why,
             )
             return None
-        return Fetched(answer.status, answer.headers, answer.body)
 
     async def close(self) -> None:
         await self._requests.close()

@@ -11,13 +11,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from gateway.audit import AuditLog
-from gateway.authorization.client_keys import Fetched
 from gateway.authorization.parameters import Parameters
 from gateway.authorization.requests import AuthorizationRequest, Offer
 from gateway.authorization.server import Admission, AuthorizationServer, configured_client, offer_at
 from gateway.authorization_types import RegisteredClient
 from gateway.clock import MovableClock
 from gateway.errors import AuthorizationError
+from gateway.outward.guarded import Answer
 from gateway.secret import Secret
 from gateway.store.store import Store
 from gateway.types import AuditEvent, Principal
@@ -46,10 +46,10 @@ class Documents:
     """What the internet would answer about clients: by address, and how often it was asked."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, Fetched | None] = {}
+        self.answers: dict[str, Answer | None] = {}
         self.asked: list[str] = []
 
-    async def fetch(self, url: str, /, limit: int) -> Fetched | None:
+    async def fetch(self, url: str, /, limit: int) -> Answer | None:
         self.asked.append(url)
         return self.answers.get(url)
 

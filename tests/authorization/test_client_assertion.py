@@ -12,10 +12,11 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 
 from gateway.authorization.client_assertion import LONGEST_LIFE, TYPE
-from gateway.authorization.client_keys import FRESH_FOR, LARGEST_SET, PAUSE, USABLE_FOR, Fetched
+from gateway.authorization.client_keys import FRESH_FOR, LARGEST_SET, PAUSE, USABLE_FOR
 from gateway.authorization.roster import Roster
 from gateway.authorization_types import KEY, RegisteredClient
 from gateway.errors import AuthorizationError
+from gateway.outward.guarded import Answer
 from tests.authorization.house import ALICE, CALLBACK, ISSUER, SECRET, House, error_of, parameters
 
 CHATGPT = "https://chatgpt.com/oauth/IbUR3zxyNQ16/client.json"
@@ -43,8 +44,8 @@ def key_set(*keys: Key) -> dict[str, Any]:
     return KeySet(list(keys)).as_dict(private=False)
 
 
-def published(*keys: Key) -> Fetched:
-    return Fetched(200, {}, json.dumps(key_set(*keys)).encode())
+def published(*keys: Key) -> Answer:
+    return Answer(200, {}, json.dumps(key_set(*keys)).encode())
 
 
 def assertion(house: House, client_id: str, key: Key = RSA, alg: str = "RS256", **changes: Any) -> str:
@@ -66,7 +67,7 @@ async def proved(house: House, text: str, **more: str | None) -> RegisteredClien
 
 @pytest.fixture
 def chatgpt(light: House, documents: Any) -> House:
-    documents.answers |= {CHATGPT: Fetched(200, {}, json.dumps(DESCRIPTION).encode()), KEYS_AT: published(RSA)}
+    documents.answers |= {CHATGPT: Answer(200, {}, json.dumps(DESCRIPTION).encode()), KEYS_AT: published(RSA)}
     return light
 
 
@@ -100,7 +101,7 @@ async def test_a_client_that_offers_both_ways_stays_with_the_one_that_it_chose(
     chatgpt: House, documents: Any, by_key: bool
 ) -> None:
     both = DESCRIPTION | {"token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]}
-    documents.answers[CHATGPT] = Fetched(200, {}, json.dumps(both).encode())
+    documents.answers[CHATGPT] = Answer(200, {}, json.dumps(both).encode())
     unproven = await chatgpt.server.proof.client(None, parameters(client_id=CHATGPT))
     client = await proved(chatgpt, assertion(chatgpt, CHATGPT)) if by_key else unproven
 
@@ -176,7 +177,7 @@ async def test_a_forged_assertion_proves_nothing(chatgpt: House, forged: str) ->
 
 
 async def test_an_assertion_is_good_once_at_any_process(house: House, documents: Any) -> None:
-    documents.answers |= {CHATGPT: Fetched(200, {}, json.dumps(DESCRIPTION).encode()), KEYS_AT: published(RSA)}
+    documents.answers |= {CHATGPT: Answer(200, {}, json.dumps(DESCRIPTION).encode()), KEYS_AT: published(RSA)}
     text = assertion(house, CHATGPT)
     shown = parameters(client_assertion=text, client_assertion_type=TYPE)
 
@@ -295,12 +296,12 @@ async def test_whatever_is_sent_the_keys_are_not_read_more_often_than_every_few_
 
 @pytest.mark.parametrize(
     "answer",
-    [None, Fetched(404, {}, b"{}"), Fetched(200, {}, b"x" * (LARGEST_SET + 1)), Fetched(200, {}, b"[1]"),
-     Fetched(200, {}, b"{"), Fetched(200, {}, b"[" * 9000)],
+    [None, Answer(404, {}, b"{}"), Answer(200, {}, b"x" * (LARGEST_SET + 1)), Answer(200, {}, b"[1]"),
+     Answer(200, {}, b"{"), Answer(200, {}, b"[" * 9000)],
     ids=lambda answer: str(answer)[:40],
 )  # fmt: skip
 async def test_keys_that_cannot_be_read_are_said_to_be_so(
-    chatgpt: House, documents: Any, answer: Fetched | None
+    chatgpt: House, documents: Any, answer: Answer | None
 ) -> None:
     documents.answers[KEYS_AT] = answer
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.authorization.client_keys import Fetched
 from gateway.authorization.documents import LARGEST, ClientDocuments, is_document_id
 from gateway.errors import AuthorizationError
+from gateway.outward.guarded import Answer
 from tests.authorization.house import Documents, House, Timer, error_of
 
 ID = "https://app.example/client.json"
@@ -34,9 +34,9 @@ CLAUDE_CODE = {
 }
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> Fetched:
+def answer(body: Any, status: int = 200, **headers: str) -> Answer:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Fetched(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ async def test_a_document_that_is_not_right_lets_nobody_in(
     ],
 )
 async def test_an_answer_that_is_no_document_lets_nobody_in_and_is_not_kept(
-    clients: ClientDocuments, documents: Documents, wrong: Fetched | None
+    clients: ClientDocuments, documents: Documents, wrong: Answer | None
 ) -> None:
     documents.answers[ID] = wrong
     assert await error_of(clients.get(ID)) == "invalid_client"
@@ -198,7 +198,7 @@ async def test_where_a_host_cannot_be_reached_it_says_what_the_operator_can_do(
 
 @pytest.mark.parametrize("outage", [None, answer(b"", 503)])
 async def test_an_outage_of_its_host_locks_nobody_out_for_a_day(
-    clients: ClientDocuments, documents: Documents, timer: Timer, outage: Fetched | None
+    clients: ClientDocuments, documents: Documents, timer: Timer, outage: Answer | None
 ) -> None:
     await clients.get(ID)
     documents.answers[ID] = outage
@@ -223,7 +223,7 @@ async def test_many_who_ask_at_once_ask_the_host_once_and_many_hosts_are_too_man
     gate = asyncio.Event()
     asked = []
 
-    async def fetch(url: str, /, limit: int) -> Fetched:
+    async def fetch(url: str, /, limit: int) -> Answer:
         asked.append(url)
         await gate.wait()
         return answer({**GOOD, "client_id": url})

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from gateway.authorization.client_keys import Fetched
+from gateway.outward.guarded import Answer
 from tests.authorization.house import CALLBACK, query_of
 from tests.surfaces.authorization.site import Site, allow, authorize_url, decide, fields_of
 
@@ -18,9 +18,9 @@ CURSOR = "cursor://anysphere.cursor-mcp/oauth/callback"
 DOCUMENT = "https://vendor.example/client.json"
 
 
-def document(**changes: Any) -> Fetched:
+def document(**changes: Any) -> Answer:
     said = {"client_id": DOCUMENT, "client_name": "Vendor's App", "redirect_uris": [CALLBACK, LOOPBACK, CURSOR]}
-    return Fetched(200, {}, json.dumps(said | changes).encode())
+    return Answer(200, {}, json.dumps(said | changes).encode())
 
 
 async def test_a_person_says_yes_and_the_client_gets_a_code_that_is_worth_tokens(
